@@ -1,0 +1,3 @@
+from leansr.cli import main
+
+main()

@@ -1,0 +1,39 @@
+"""The functions of the package's face."""
+
+from pathlib import Path
+from typing import Any
+
+from leansr import zoo
+from leansr.errors import UsageError
+from leansr.runtime import batch
+from leansr.runtime.upscaler import Upscaler
+from leansr.zoo.variant import Variant
+
+
+def upscale(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    model: str = "sesr-m5",
+    scale: int = 2,
+    overwrite: bool = False,
+    **options: Any,
+) -> Path:
+    """Upscales one picture file; returns the path written, `photo_x2.jpg` without a `target`.
+
+    `options` are those of `Upscaler`. Raises PictureError if the picture cannot be read or
+    written, or the target exists and `overwrite` is not given.
+    """
+    jobs = batch.plan([Path(source)], None if target is None else Path(target), scale)
+    if len(jobs) != 1:
+        raise UsageError(f"{source}: is a folder; upscale its pictures one by one")
+    existing: batch.Existing = "overwrite" if overwrite else "error"
+    (outcome,) = batch.run(jobs, lambda: Upscaler(model, scale, **options), existing)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.job.target
+
+
+def variants() -> dict[str, Variant]:
+    """Every network of the zoo by name."""
+    return dict(zoo.VARIANTS)

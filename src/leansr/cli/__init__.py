@@ -1,0 +1,59 @@
+"""The command line. Each command is a file, loaded when it is called."""
+
+import sys
+from pkgutil import resolve_name
+from typing import Any
+
+import click
+
+import leansr
+from leansr.errors import LeanSRError
+
+# name: where the command is, and its line in the list, so that help loads none of them
+COMMANDS = {
+    "upscale": ("leansr.cli.upscale:command", "Upscale pictures."),
+    "models": ("leansr.cli.models:command", "List every variant and what is known of it."),
+    "evaluate": ("leansr.cli.evaluate:command", "Measure PSNR and SSIM on a folder of pictures."),
+    "train": ("leansr.cli.train:command", "Train a network by a recipe, or go on with a run."),
+    "export": ("leansr.cli.export:command", "Make a release of trained weights."),
+    "data": ("leansr.cli.data:command", "Prepare training pictures."),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = resolve_name(COMMANDS[cmd_name][0])
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(leansr.__version__, prog_name="leansr")
+def cli() -> None:
+    """Upscale pictures fast on an ordinary CPU, and train the networks that do it."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Runs the command line; errors that a user can cause become one line on stderr."""
+    try:
+        return cli.main(arguments, prog_name="leansr", standalone_mode=True)
+    except LeanSRError as error:
+        click.echo(f"leansr: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in {"torch", "safetensors", "msgspec", "onnx", "onnxscript"}:
+            raise
+        click.echo(
+            f"leansr: this command needs {error.name}; pip install 'leansr[train]'", err=True
+        )
+        sys.exit(2)

@@ -1,0 +1,53 @@
+"""`leansr models`"""
+
+from typing import Any
+
+import click
+
+from leansr import zoo
+from leansr.cli import options
+from leansr.zoo.release import releases
+
+
+@click.command()
+@options.as_json
+def command(as_json: bool) -> None:
+    """List every variant and what is known of it."""
+    rows = _rows()
+    if as_json:
+        options.print_json({"schema": 1, "models": rows})
+        return
+    click.echo("variant            scale   params  Multi-Adds  Set5 dB  Set14 dB  weights")
+    for row in rows:
+        cells = [
+            f"{row['variant']:18}",
+            f"x{row['scale']:<4}",
+            f"{row['params'] or '-':>8}",
+            f"{row['multi_adds'] / 1e9:9.2f}G" if row["multi_adds"] else f"{'-':>10}",
+            *(f"{row[f'{name}_psnr_y'] or '-':>8}" for name in ("set5", "set14")),
+            "yes" if row["has_weights"] else "no",
+        ]
+        click.echo("  ".join(cells))
+    click.echo("Multi-Adds for a 1280 x 720 output; luma PSNR of the released file, see the cards.")
+
+
+def _rows() -> list[dict[str, Any]]:
+    known = releases()
+    rows = []
+    for variant in zoo.VARIANTS.values():
+        for scale in variant.scales:
+            release = known.get((variant.name, scale))
+            card = release.card if release else {}
+            rows.append(
+                {
+                    "variant": variant.name,
+                    "scale": scale,
+                    "params": card.get("params"),
+                    "multi_adds": card.get("multi_adds"),
+                    "set5_psnr_y": release.psnr_y("Set5") if release else None,
+                    "set14_psnr_y": release.psnr_y("Set14") if release else None,
+                    "has_weights": release is not None,
+                    "source": variant.source,
+                }
+            )
+    return rows

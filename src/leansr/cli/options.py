@@ -1,0 +1,35 @@
+"""Options that several commands share, so that a name means the same everywhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
+scale = click.option("--scale", type=int, default=2, show_default=True, help="Scale factor.")
+threads = click.option("--threads", type=click.IntRange(1), help="CPU threads; all if not given.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+class Tile(click.ParamType[Any]):
+    """`auto`, `off`, or the side of a tile in LR pixels."""
+
+    name = "auto|N|off"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in ("auto", None) or isinstance(value, int):
+            return value
+        if value == "off":
+            return None
+        if not value.isdecimal() or int(value) < 1:
+            self.fail(f"{value!r} is neither auto, off nor a number of pixels", param, ctx)
+        return int(value)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object on stdout, nothing else there."""
+    click.echo(json.dumps(value, indent=2))

@@ -1,0 +1,66 @@
+"""`leansr upscale`"""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from leansr.cli import options
+from leansr.runtime import batch
+from leansr.runtime.upscaler import BACKENDS, Backend, Upscaler
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=options.ANY_PATH, metavar="IN...")
+@click.option("-o", "--output", type=options.ANY_PATH, metavar="OUT", help="File or folder.")
+@click.option("--model", default="sesr-m5", show_default=True, help="See `leansr models`.")
+@options.scale
+@click.option(
+    "--tile", type=options.Tile(), default="auto", show_default=True, help="Tile side in pixels."
+)
+@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True)
+@options.threads
+@click.option(
+    "--weights", type=options.ANY_PATH, metavar="FILE.onnx", help="Not the released ones."
+)
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@click.option("--skip-existing", is_flag=True, help="Leave outputs that exist alone.")
+def command(
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    model: str,
+    scale: int,
+    tile: int | Literal["auto"] | None,
+    backend: Backend,
+    threads: int | None,
+    weights: Path | None,
+    overwrite: bool,
+    skip_existing: bool,
+) -> None:
+    """Upscale pictures.
+
+    One file goes to the file OUT, or beside itself as photo_x2.jpg; files and folders go to the
+    folder OUT under the same names. Prints the path of each picture written.
+    """
+    if overwrite and skip_existing:
+        raise click.UsageError("--overwrite and --skip-existing exclude each other")
+    existing: batch.Existing = "overwrite" if overwrite else "skip" if skip_existing else "error"
+
+    def upscaler() -> Upscaler:
+        return Upscaler(model, scale, backend=backend, threads=threads, tile=tile, weights=weights)
+
+    jobs = batch.plan(inputs, output, scale)
+    failures = 0
+    outcomes = batch.run(jobs, upscaler, existing)
+    hidden = len(jobs) < 2 or not sys.stderr.isatty()
+    with click.progressbar(
+        outcomes, length=len(jobs), label="Upscaling", file=sys.stderr, hidden=hidden
+    ) as shown:
+        for outcome in shown:
+            if outcome.error is not None:
+                failures += 1
+                click.echo(f"leansr: {outcome.error}", err=True)
+            elif outcome.status == "done":
+                click.echo(outcome.job.target)
+    sys.exit(1 if failures else 0)

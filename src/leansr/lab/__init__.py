@@ -1,0 +1,1 @@
+"""The lab: everything that needs torch. Installed by `pip install leansr[train]`."""

@@ -1,0 +1,143 @@
+"""SESR: Collapsible Linear Blocks for Super-Efficient Super Resolution (Bhardwaj et al., 2022)."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leansr.lab.nets.collapse import chain, identity
+from leansr.lab.nets.network import Network
+
+Space = Literal["expanded", "collapsed", "direct"]
+
+
+class ExpandedBlock(nn.Module):
+    """A linear block, computed as drawn (SESR, Figure 2b).
+
+    x --k x k, in -> width--1 x 1, width -> out--(+)--
+     |___________________________________________|   the short residual, if it has one
+
+    Zero padding; both convolutions with bias; Glorot initialisation times `gain`.
+    """
+
+    short: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel_size: int, width: int, residual: bool, gain: float
+    ) -> None:
+        super().__init__()
+        self.expand = nn.Conv2d(inputs, width, kernel_size, padding=kernel_size // 2)
+        self.project = nn.Conv2d(width, outputs, 1)
+        short = torch.zeros(outputs, inputs, kernel_size, kernel_size)
+        self.register_buffer("short", identity(outputs, kernel_size) if residual else short, False)
+        self.residual = residual
+        for conv in (self.expand, self.project):
+            nn.init.xavier_normal_(conv.weight)
+            nn.init.zeros_(conv.get_parameter("bias"))
+        with torch.no_grad():
+            self.project.weight *= gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected = self.project(self.expand(x))
+        return projected + x if self.residual else projected
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of the collapsed block, short residual included (Algorithms 1, 2)."""
+        weight, bias = chain(self.expand, self.project)
+        return weight + self.short, bias
+
+    def collapse(self) -> nn.Conv2d:
+        """The plain convolution equal to this block."""
+        weight, bias = self.kernel()
+        outputs, inputs, size, _ = weight.shape
+        conv = nn.Conv2d(inputs, outputs, size, padding=size // 2)
+        conv.load_state_dict({"weight": weight, "bias": bias}, assign=True)
+        return conv
+
+
+class CollapsedBlock(ExpandedBlock):
+    """The same block, collapsed at every step before it is applied (SESR, section 3.3).
+
+    Gradients reach the expanded weights; the picture only meets the narrow convolution.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.kernel()
+        return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+
+
+def direct_block(
+    inputs: int, outputs: int, kernel_size: int, width: int, residual: bool, gain: float
+) -> nn.Conv2d:
+    """The collapsed kernel itself as the parameter, short residual included in its start.
+
+    Starts with the variance that collapsing a freshly started `ExpandedBlock` has.
+    """
+    conv = nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2)
+    expand = 2 / (kernel_size**2 * (inputs + width))
+    project = 2 / (width + outputs)
+    nn.init.normal_(conv.weight, std=gain * (width * expand * project) ** 0.5)
+    nn.init.zeros_(conv.get_parameter("bias"))
+    if residual:
+        with torch.no_grad():
+            conv.weight += identity(outputs, kernel_size)
+    return conv
+
+
+BLOCKS: dict[Space, Callable[..., nn.Module]] = {
+    "expanded": ExpandedBlock,
+    "collapsed": CollapsedBlock,
+    "direct": direct_block,
+}
+
+
+class SESR(Network):
+    """SESR, luma `(N, 1, H, W)` in [0, 1] to `(N, 1, scale * H, scale * W)`, not clipped.
+
+    lr --5 x 5--+--[3 x 3, act] x blocks--(+)--5 x 5--(+)--depth to space-- sr    (Figure 2a, d)
+     |          |__________________________|           |
+     |_________________________________________________|
+
+    `channels`, `blocks`, `width` are the paper's f, m, p. Without `input_residual` and with
+    `activation` "relu" it is the hardware form of section 3.2. `space` is where it is trained:
+    "expanded" as drawn, "collapsed" at every step with the same gradients, or "direct" on the
+    collapsed kernels. The first convolution sees lr - 0.5, which zero padding does not let one
+    fold into a bias.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        blocks: int,
+        scale: int,
+        width: int = 256,
+        activation: Literal["prelu", "relu"] = "prelu",
+        input_residual: bool = True,
+        space: Space = "direct",
+    ) -> None:
+        super().__init__()
+        if scale not in (2, 4):
+            raise ValueError(f"SESR is drawn for x2 and x4, not x{scale}")
+        block = BLOCKS[space]
+        self.input_residual = input_residual
+        self.first = block(1, channels, 5, width, residual=False, gain=1.0)
+        body: list[nn.Module] = []
+        for _ in range(blocks):
+            body += [block(channels, channels, 3, width, residual=True, gain=1.0)]
+            body += [nn.PReLU(channels) if activation == "prelu" else nn.ReLU()]
+        self.body = nn.Sequential(*body)
+        # Starting near bicubic's error, not far from it: 0.02 dB after 1500 steps.
+        self.last = block(channels, scale**2, 5, width, residual=False, gain=0.1)
+        # x4 is two steps of 2 (section 4.1), whose channel order is not that of one step of 4.
+        self.shuffle = nn.Sequential(*[nn.PixelShuffle(2)] * (scale // 2))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        shallow = self.first(lr - 0.5)
+        deep = self.body(shallow) + shallow
+        sr = self.last(deep)
+        if self.input_residual:
+            sr = sr + lr
+        return self.shuffle(sr)

@@ -1,0 +1,43 @@
+"""Random aligned crops, the same for the same seed and step on every machine."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leansr.image.arrays import Pixels, to_unit
+from leansr.lab.train.pictures import Pair
+
+
+def batch(
+    pairs: Sequence[Pair], scale: int, lr_crop: int, size: int, seed: int, step: int
+) -> tuple[Tensor, Tensor]:
+    """`size` random crops of one step: lr `(N, C, h, h)`, hr `(N, C, scale * h, scale * h)`.
+
+    float32 in [0, 1], each turned into one of its eight flips and rotations. The crops depend on
+    `seed` and `step` alone, so a run that is continued sees those that it would have seen.
+    """
+    random = np.random.default_rng((seed, step))
+    lrs: list[Pixels] = []
+    hrs: list[Pixels] = []
+    for _ in range(size):
+        pair = pairs[int(random.integers(len(pairs)))]
+        y, x = (int(random.integers(side - lr_crop + 1)) for side in pair.lr.shape[:2])
+        turns, flip = int(random.integers(4)), bool(random.integers(2))
+        for crops, pixels, factor in ((lrs, pair.lr, 1), (hrs, pair.hr, scale)):
+            side = lr_crop * factor
+            crop = pixels[y * factor : y * factor + side, x * factor : x * factor + side]
+            crops.append(dihedral(crop, turns, flip))
+    return _tensor(lrs), _tensor(hrs)
+
+
+def dihedral(pixels: Pixels, turns: int, flip: bool) -> Pixels:
+    """One of the eight ways to lay a picture `(H, W, C)`."""
+    turned = np.rot90(pixels, turns)
+    return turned[:, ::-1] if flip else turned
+
+
+def _tensor(crops: list[Pixels]) -> Tensor:
+    stacked = torch.from_numpy(to_unit(np.stack(crops)))
+    return stacked.permute(0, 3, 1, 2)

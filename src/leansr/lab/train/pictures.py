@@ -1,0 +1,135 @@
+"""Training pictures, from a folder or a pack, decoded once into memory."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from leansr.errors import DataError
+from leansr.image.arrays import Pixels, from_unit, to_unit
+from leansr.image.codecs import beside
+from leansr.image.colour import luma
+from leansr.image.resize import resize
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+_HEADER = "pack.json"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where training pictures come from, as it is told on in the card of what they trained."""
+
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One picture as a network sees it: `lr` `(H, W, C)`, `hr` `(scale * H, scale * W, C)`.
+
+    RGB is uint8; luma, which is not rounded to 8 bits, is uint16.
+    """
+
+    name: str
+    lr: Pixels
+    hr: Pixels
+
+
+def encoded(data: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and file of every picture of a folder (subfolders too) or a pack, sorted by name."""
+    if data.is_dir():
+        for path in sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES):
+            yield path.relative_to(data).as_posix(), path.read_bytes()
+        return
+    with _opened(data) as pack:
+        for name in sorted(set(pack.namelist()) - {_HEADER}):
+            yield name, pack.read(name)
+
+
+def provenance(data: Path) -> Provenance:
+    """What is known of where the pictures of a folder or pack come from."""
+    if data.is_dir():
+        return Provenance(source=f"the folder {data.name}", licence="not stated")
+    with _opened(data) as pack:
+        header = json.loads(pack.read(_HEADER))
+    return Provenance(header["source"], header["licence"])
+
+
+def pack(folder: Path, target: Path, origin: Provenance, max_mib: float | None = None) -> int:
+    """Writes the pictures of `folder` to the one file `target`; returns how many.
+
+    With `max_mib`, evenly spread pictures are left out until the rest fits. The pack is an
+    uncompressed zip of the files as they are, with `pack.json` for where they come from.
+    """
+    files = list(encoded(folder))
+    if not files:
+        raise DataError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
+    if max_mib is not None:
+        total = sum(len(content) for _, content in files)
+        share = min(1.0, max_mib * 2**20 * 0.99 / total)
+        files = [file for i, file in enumerate(files) if int((i + 1) * share) > int(i * share)]
+    with beside(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_HEADER, json.dumps({"schema": 1, **origin.__dict__}, indent=1))
+        for name, content in files:
+            archive.writestr(name, content)
+    return len(files)
+
+
+def load(data: Path, scale: int, colour: str, smallest_lr: int = 1) -> list[Pair]:
+    """Every picture of a folder or pack with its LR, made by bicubic from the 8-bit picture.
+
+    Raises DataError, naming the pictures, if one cannot be decoded or has an LR side below
+    `smallest_lr`, or if there are none.
+    """
+
+    def prepare(file: tuple[str, bytes]) -> Pair:
+        name, content = file
+        rgb = _decoded(name, content)
+        height, width = (side // scale * scale for side in rgb.shape[:2])
+        hr = rgb[:height, :width]
+        if min(height, width) // scale < smallest_lr:
+            raise DataError(
+                f"{name}: {rgb.shape[1]} x {rgb.shape[0]} pixels are fewer than the "
+                f"{smallest_lr * scale} a side that the crop needs"
+            )
+        return Pair(name, planes(resize(hr, Fraction(1, scale)), colour), planes(hr, colour))
+
+    if not data.exists():
+        raise DataError(f"{data}: no such folder or pack")
+    with ThreadPoolExecutor() as pool:
+        pairs = list(pool.map(prepare, encoded(data)))
+    if not pairs:
+        raise DataError(f"{data}: no pictures ({', '.join(sorted(SUFFIXES))})")
+    return pairs
+
+
+def planes(rgb: Pixels, colour: str) -> Pixels:
+    """8-bit RGB as it is ("rgb"), or its luma as uint16 `(H, W, 1)` ("y")."""
+    if colour == "rgb":
+        return rgb
+    return from_unit(luma(to_unit(rgb)), np.uint16)[..., None]
+
+
+def _decoded(name: str, content: bytes) -> Pixels:
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError) as cause:
+        raise DataError(f"{name}: cannot be decoded ({cause}); remove or replace it") from cause
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as cause:
+        raise DataError(f"{path}: neither a folder nor a pack ({cause})") from cause
+    if _HEADER not in archive.namelist():
+        raise DataError(f"{path}: a zip, but no pack of `leansr data pack`")
+    return archive

@@ -1,0 +1,1 @@
+"""Upscaling pictures without torch."""

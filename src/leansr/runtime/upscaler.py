@@ -1,0 +1,117 @@
+"""Arrays in, larger arrays out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from leansr import zoo
+from leansr.errors import UsageError, WeightsError
+from leansr.image.arrays import WHITE, Floats, Pixels, from_unit, to_unit
+from leansr.image.colour import grey_from_luma, grey_luma, rgb_from_ycbcr, ycbcr
+from leansr.image.resize import resize
+from leansr.runtime.onnx_session import OnnxSession
+from leansr.runtime.tiling import tiles
+from leansr.zoo.release import release_of
+
+Backend = Literal["auto", "onnxruntime"]
+BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime")
+
+# LR pixels a side: the features of a tile stay near the caches, the halo costs a tenth.
+AUTO_TILE = 256
+# The support of the bicubic kernel that chroma goes up by.
+_CHROMA_HALO = 2
+
+Network = Callable[[Floats], Floats]
+
+
+class Upscaler:
+    """A network made ready once, for any number of pictures.
+
+    `tile` is the side of the tiles in LR pixels, "auto", or None for the whole picture at once;
+    whichever it is, the result is the same to float rounding. `threads` is all cores if None.
+    `weights` is an ONNX file of `leansr export` in place of the released one.
+    """
+
+    def __init__(
+        self,
+        model: str = "sesr-m5",
+        scale: int = 2,
+        *,
+        backend: Backend = "auto",
+        threads: int | None = None,
+        tile: int | Literal["auto"] | None = "auto",
+        weights: str | Path | None = None,
+    ) -> None:
+        variant = zoo.find(model, scale)
+        if backend not in BACKENDS:
+            raise UsageError(f"{backend}: no such backend; one of {', '.join(BACKENDS)}")
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads are 1 or more, not {threads}")
+        if tile is not None and tile != "auto" and tile < 1:
+            raise UsageError(f"a tile is 1 pixel or more a side, not {tile}")
+        path = Path(weights) if weights is not None else release_of(model, scale).onnx
+        self._network = OnnxSession(path, threads)
+        if (self._network.variant, self._network.scale) != (model, scale):
+            found = f"{self._network.variant} x{self._network.scale}"
+            raise WeightsError(f"{path}: is {found}, not {model} x{scale}")
+        self.model, self.scale, self.colour = model, scale, variant.colour
+        self._tile = AUTO_TILE if tile == "auto" else tile
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """`(H, W)`, `(H, W, 3)` or `(H, W, 4)` scaled up, of the same dtype.
+
+        uint8, uint16, or floats in [0, 1]; a fourth channel is alpha, and so is the second of
+        `(H, W, 2)`. Raises ValueError for any other shape, dtype or an empty array.
+        """
+        _check(pixels)
+        if pixels.ndim == 2:
+            return self._upscale(pixels[..., None])[..., 0]
+        return self._upscale(pixels)
+
+    def _upscale(self, pixels: Pixels) -> Pixels:
+        height, width, channels = pixels.shape
+        shape = height * self.scale, width * self.scale, channels
+        result: Pixels = np.empty(shape, pixels.dtype)
+        halo = max(self._network.halo, _CHROMA_HALO)
+        for rows, columns in tiles(height, width, self._tile or max(height, width), halo):
+            part = self._upscale_tile(to_unit(pixels[rows.source(), columns.source()]))
+            kept = part[rows.kept(self.scale), columns.kept(self.scale)]
+            result[rows.target(self.scale), columns.target(self.scale)] = from_unit(
+                kept, pixels.dtype
+            )
+        return result
+
+    def _upscale_tile(self, unit: Floats) -> Floats:
+        """One tile `(H, W, C)` in [0, 1], its colour and its alpha each by their way."""
+        channels = unit.shape[2]
+        colours = 3 if channels >= 3 else 1
+        parts = [self._upscale_rgb(unit[..., :3]) if colours == 3 else self._upscale_grey(unit)]
+        if channels > colours:
+            parts.append(self._upscale_grey(unit[..., colours:]))
+        return np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
+
+    def _upscale_rgb(self, rgb: Floats) -> Floats:
+        if self.colour == "rgb":
+            return self._network(rgb)
+        y, chroma = np.split(ycbcr(rgb), [1], axis=2)
+        return rgb_from_ycbcr(
+            np.concatenate([self._network(y), resize(chroma, self.scale)], axis=2)
+        )
+
+    def _upscale_grey(self, grey: Floats) -> Floats:
+        """The first channel of `grey` as if it were RGB with three equal channels."""
+        grey = grey[..., :1]
+        if self.colour == "rgb":
+            return self._upscale_rgb(np.repeat(grey, 3, axis=2)).mean(axis=2, keepdims=True)
+        return grey_from_luma(self._network(grey_luma(grey)))
+
+
+def _check(pixels: Pixels) -> None:
+    if pixels.dtype.name not in WHITE:
+        raise ValueError(f"pixels are {', '.join(WHITE)}, not {pixels.dtype}")
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and not 1 <= pixels.shape[2] <= 4):
+        raise ValueError(f"pixels are (H, W) or (H, W, 1 to 4), not {pixels.shape}")
+    if 0 in pixels.shape:
+        raise ValueError(f"pixels of {pixels.shape} are none to upscale")

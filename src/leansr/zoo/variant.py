@@ -1,0 +1,31 @@
+"""The row type: what there is to know of a network before anything of it is loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One network of the zoo, by its name on the command line, in code, tests and docs.
+
+    `network` is `module:Class` in the lab, built as `Class(**arguments, scale=scale)`; nothing
+    outside the lab resolves it. `colour` says what the network sees: "y" (BT.601 luma on the
+    16..235 scale, divided by 255) or "rgb". `source` names the paper's place for it.
+    """
+
+    name: str
+    family: str
+    network: str
+    arguments: Mapping[str, Any]
+    scales: tuple[int, ...]
+    colour: Literal["y", "rgb"]
+    source: str
+    # Statistics over the whole image: its receptive field has no halo that would be enough.
+    is_global: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) < 1:
+            raise ValueError(f"{self.name}: scales are positive integers, not {self.scales}")
+        object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
