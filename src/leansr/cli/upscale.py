@@ -19,7 +19,9 @@ from leansr.runtime.upscaler import BACKENDS, Backend, Upscaler
 @click.option(
     "--tile", type=options.Tile(), default="auto", show_default=True, help="Tile side in pixels."
 )
-@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True)
+@click.option(
+    "--backend", type=click.Choice(BACKENDS), default="auto", show_default=True, help="Runtime."
+)
 @options.threads
 @click.option(
     "--weights", type=options.ANY_PATH, metavar="FILE.onnx", help="Not the released ones."

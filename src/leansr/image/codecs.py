@@ -51,9 +51,8 @@ def read(path: Path) -> Picture:
 
 def write(picture: Picture, path: Path) -> None:
     """Writes `picture` in the format of the suffix, whole or not at all."""
+    check_format(picture, path)
     image_format, options = format_of(path)
-    if picture.has_alpha and image_format == "JPEG":
-        raise PictureError(f"{path}: JPEG cannot hold the alpha channel; write .png or .webp")
     pixels = picture.pixels[..., 0] if picture.mode == "L" else picture.pixels
     image = Image.fromarray(pixels)
     attachments = {"icc_profile": picture.icc_profile, "exif": picture.exif}
@@ -64,6 +63,13 @@ def write(picture: Picture, path: Path) -> None:
             image.save(part, image_format, **options)
     except (OSError, ValueError) as cause:
         raise PictureError(f"{path}: cannot be written ({cause})") from cause
+
+
+def check_format(picture: Picture, path: Path) -> None:
+    """Whether `path` can hold `picture`, asked before the work: PictureError if it cannot."""
+    image_format, _ = format_of(path)
+    if picture.has_alpha and image_format == "JPEG":
+        raise PictureError(f"{path}: JPEG cannot hold the alpha channel; write .png or .webp")
 
 
 def format_of(path: Path) -> tuple[str, dict[str, Any]]:

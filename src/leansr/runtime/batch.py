@@ -83,8 +83,8 @@ def run(
 
 def upscale_file(upscaler: Upscaler, job: Job) -> None:
     """Reads, upscales and writes one picture; PictureError if that cannot be."""
-    codecs.format_of(job.target)
     picture = codecs.read(job.source)
+    codecs.check_format(picture, job.target)
     codecs.write(picture.with_pixels(upscaler(picture.pixels)), job.target)
 
 

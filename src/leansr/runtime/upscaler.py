@@ -104,7 +104,9 @@ class Upscaler:
         """The first channel of `grey` as if it were RGB with three equal channels."""
         grey = grey[..., :1]
         if self.colour == "rgb":
-            return self._upscale_rgb(np.repeat(grey, 3, axis=2)).mean(axis=2, keepdims=True)
+            rgb = self._upscale_rgb(np.repeat(grey, 3, axis=2))
+            mean: Floats = rgb.mean(axis=2, keepdims=True)
+            return mean
         return grey_from_luma(self._network(grey_luma(grey)))
 
 

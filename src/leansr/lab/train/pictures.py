@@ -1,5 +1,6 @@
 """Training pictures, from a folder or a pack, decoded once into memory."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -20,6 +21,8 @@ from leansr.image.resize import resize
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 _HEADER = "pack.json"
+# At most what a zip adds to a file beside twice its name: local and central header, end record.
+_ZIP_ENTRY = 256
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,16 @@ def provenance(data: Path) -> Provenance:
 def pack(folder: Path, target: Path, origin: Provenance, max_mib: float | None = None) -> int:
     """Writes the pictures of `folder` to the one file `target`; returns how many.
 
-    With `max_mib`, evenly spread pictures are left out until the rest fits. The pack is an
+    With `max_mib`, only as many pictures as fit, any one as likely as another. The pack is an
     uncompressed zip of the files as they are, with `pack.json` for where they come from.
     """
     files = list(encoded(folder))
     if not files:
         raise DataError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
     if max_mib is not None:
-        total = sum(len(content) for _, content in files)
-        share = min(1.0, max_mib * 2**20 * 0.99 / total)
-        files = [file for i, file in enumerate(files) if int((i + 1) * share) > int(i * share)]
+        files = _fitting(files, int(max_mib * 2**20) - _ZIP_ENTRY - len(json.dumps(vars(origin))))
     with beside(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_HEADER, json.dumps({"schema": 1, **origin.__dict__}, indent=1))
+        archive.writestr(_HEADER, json.dumps({"schema": 1, **vars(origin)}, indent=1))
         for name, content in files:
             archive.writestr(name, content)
     return len(files)
@@ -115,6 +116,17 @@ def planes(rgb: Pixels, colour: str) -> Pixels:
     if colour == "rgb":
         return rgb
     return from_unit(luma(to_unit(rgb)), np.uint16)[..., None]
+
+
+def _fitting(files: list[tuple[str, bytes]], room: int) -> list[tuple[str, bytes]]:
+    # By the hash of the name: no folder or source is preferred, and every run takes the same.
+    kept = set()
+    for name, content in sorted(files, key=lambda file: hashlib.sha256(file[0].encode()).digest()):
+        cost = len(content) + 2 * len(name.encode()) + _ZIP_ENTRY
+        if cost <= room:
+            kept.add(name)
+            room -= cost
+    return [file for file in files if file[0] in kept]
 
 
 def _decoded(name: str, content: bytes) -> Pixels:

@@ -1,0 +1,48 @@
+# Each environment is made when it is first needed, and again when what it installs changes.
+PYTHON ?= python3
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-lab test-no-torch check format docs clean
+
+demo: .venv-demo/ready            ## upscale a photo; needs no torch
+	.venv-demo/bin/python demo/demo.py
+
+test: check test-lab test-no-torch ## everything that CI runs
+
+test-lab: .venv/ready
+	.venv/bin/python -m pytest
+
+test-no-torch: .venv-core/ready   ## the suite where torch is not installed
+	.venv-core/bin/python -m pytest
+
+check: .venv/ready
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/cog --check README.md docs/*.md
+
+format: .venv/ready
+	.venv/bin/ruff format
+	.venv/bin/ruff check --fix
+
+docs: .venv/ready                 ## write the generated parts of the docs again
+	.venv/bin/cog -r README.md docs/*.md
+
+clean:
+	rm -rf .venv .venv-core .venv-demo
+
+.venv-demo/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python $(PIP_INSTALL) --editable .
+	touch $@
+
+.venv-core/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-core
+	.venv-core/bin/python $(PIP_INSTALL) --editable '.[test]'
+	touch $@
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP_INSTALL) --editable '.[train,test,check]'
+	touch $@

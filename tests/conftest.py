@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The pictures beside the repository; the test is skipped where they are not."""
+    if not SHARED.is_dir():
+        pytest.skip("no ../shared/data beside the repository")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """The repository's own photo, RGB `(576, 576, 3)`."""
+    path = Path(__file__).parents[1] / "demo" / "flowers.png"
+    return np.asarray(Image.open(path).convert("RGB"))

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from leansr.lab.train.recipe import Data, Optimizer, Recipe, Schedule
+
+
+@pytest.fixture
+def pictures_folder(tmp_path, photo):
+    """A folder of four small training pictures, one of them in a subfolder."""
+    folder = tmp_path / "pictures"
+    (folder / "sub").mkdir(parents=True)
+    for i, name in enumerate(("a.png", "b.png", "sub/c.png", "d.jpg")):
+        crop = photo[40 * i : 40 * i + 49, 30 * i : 30 * i + 60]
+        Image.fromarray(np.ascontiguousarray(crop)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def tiny():
+    """A recipe that takes a moment."""
+    return Recipe(
+        variant="sesr-m3",
+        scale=2,
+        space="direct",
+        data=Data(lr_crop=8, batch=2),
+        optimizer=Optimizer(name="muon", lr=5e-3, vector_lr=0.1, clip=1.0),
+        schedule=Schedule(warmup_steps=2, decay=0.5, steps=9),
+        validate_every=3,
+        compile=False,
+    )

@@ -1,0 +1,154 @@
+import json
+
+import numpy as np
+import onnx
+import pytest
+import safetensors.torch
+import torch
+from onnx import TensorProto, helper
+
+from leansr import Upscaler, zoo
+from leansr.errors import ExportError, WeightsError
+from leansr.lab.export import onnx_graph
+from leansr.lab.export.graph import geometry
+from leansr.lab.export.onnx_graph import to_onnx
+from leansr.lab.export.release import export
+from leansr.lab.nets import build
+from leansr.lab.train import checkpoint
+from leansr.lab.train.trainer import Run
+from leansr.zoo.release import releases
+
+SMALL = [("sesr-m3", 2), ("sesr-m3", 4), ("sesr-m5-hw", 2)]
+
+
+def deployed(name, scale, seed=0):
+    torch.manual_seed(seed)
+    network = build(zoo.find(name, scale), scale)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(torch.randn_like(p) * 0.05)
+    return network.deploy()
+
+
+@pytest.mark.parametrize(("name", "scale"), SMALL)
+def test_graph_is_small_and_says_its_geometry(name, scale):
+    variant = zoo.find(name, scale)
+    network = deployed(name, scale)
+    model = to_onnx(network, variant, scale)
+    operations = {node.op_type for node in model.graph.node}
+    assert operations <= {"Sub", "Conv", "Mul", "Abs", "Add", "Relu", "DepthToSpace", "Constant"}
+    facts = {p.key: p.value for p in model.metadata_props}
+    blocks = variant.arguments["blocks"]
+    assert facts["leansr.halo"] == str(2 + blocks + 2)
+    kernels = sum(p.numel() for p in network.parameters() if p.ndim == 4)
+    assert geometry(model).multi_adds_per_pixel == kernels
+
+
+def test_halo_is_the_reach_of_the_gradient():
+    """From the other side: which input pixels move an output pixel."""
+    network = build(zoo.find("sesr-m3", 2), 2)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.fill_(0.01)
+    lr = torch.rand(1, 1, 31, 31, requires_grad=True)
+    network(lr)[0, 0, 30, 31].backward()
+    rows, columns = lr.grad[0, 0].nonzero(as_tuple=True)
+    halo = geometry(to_onnx(network.deploy(), zoo.find("sesr-m3", 2), 2)).halo
+    assert (rows.min(), rows.max()) == (15 - halo, 15 + halo)
+    assert (columns.min(), columns.max()) == (15 - halo, 15 + halo)
+
+
+def graph_of(nodes, weights):
+    lr = helper.make_tensor_value_info("lr", TensorProto.FLOAT, [1, 1, "h", "w"])
+    sr = helper.make_tensor_value_info("sr", TensorProto.FLOAT, [1, 1, "H", "W"])
+    tensors = [
+        helper.make_tensor(name, TensorProto.FLOAT, shape, np.zeros(int(np.prod(shape))))
+        for name, shape in weights.items()
+    ]
+    return helper.make_model(helper.make_graph(nodes, "test", [lr], [sr], tensors))
+
+
+def test_halo_after_depth_to_space_counts_in_lr_pixels():
+    nodes = [
+        helper.make_node("Conv", ["lr", "a"], ["x"], pads=[1] * 4),
+        helper.make_node("DepthToSpace", ["x"], ["y"], blocksize=2),
+        helper.make_node("Conv", ["y", "b"], ["sr"], pads=[3] * 4, dilations=[3, 3]),
+    ]
+    found = geometry(graph_of(nodes, {"a": (4, 1, 3, 3), "b": (1, 1, 3, 3)}))
+    # One LR pixel, then three pixels at twice the resolution.
+    assert found.halo == 3
+    assert found.multi_adds_per_pixel == 36 + 9 * 4
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        (helper.make_node("ReduceMean", ["lr"], ["sr"]), "ReduceMean: its reach is not known"),
+        (helper.make_node("Conv", ["lr", "a"], ["sr"], strides=[2, 2]), "strided"),
+    ],
+)
+def test_unknown_operations_are_errors(node, words):
+    with pytest.raises(ExportError, match=words):
+        geometry(graph_of([node], {"a": (1, 1, 3, 3)}))
+
+
+def test_training_form_is_refused():
+    variant = zoo.find("sesr-m3", 2)
+    with pytest.raises(ExportError, match="training form"):
+        to_onnx(build(variant, 2, space="collapsed"), variant, 2)
+
+
+@pytest.mark.parametrize("fault", [1e-3, float("nan")])
+def test_a_graph_that_differs_is_not_written(monkeypatch, fault):
+    variant = zoo.find("sesr-m3", 2)
+    network = deployed("sesr-m3", 2)
+    other = deployed("sesr-m3", 2)
+    with torch.no_grad():
+        other.last.bias += fault
+    true = onnx_graph._traced
+    # The graph of another network in place of this one's.
+    monkeypatch.setattr(onnx_graph, "_traced", lambda _, channels: true(other, channels))
+    with pytest.raises(ExportError, match="differs from torch"):
+        to_onnx(network, variant, 2)
+
+
+def test_release_of_a_run(tmp_path, pictures_folder, tiny, photo):
+    """From pictures to an upscaled array: train, export, upscale; and what the card says."""
+    Run(tiny, tmp_path / "run", pictures_folder, report=lambda line: None).train()
+    weights = tmp_path / "run" / "weights.safetensors"
+    target = tmp_path / "out" / "sesr-m3_x2.onnx"
+    (tmp_path / "bench").mkdir()
+    (pictures_folder / "a.png").rename(tmp_path / "bench" / "a.png")
+    (tmp_path / "bench").rename(tmp_path / "HR")
+    card = export(weights, "sesr-m3", 2, target, {"own": tmp_path})
+    assert sorted(p.suffix for p in target.parent.iterdir()) == [".json", ".onnx", ".safetensors"]
+    assert json.loads(target.with_suffix(".json").read_text()) == card
+    assert card.keys() == releases()["sesr-m5", 2].card.keys()
+    assert card["quality"][0]["protocol"]["images"] == 1
+    assert card["training"]["recipe"]["variant"] == "sesr-m3"
+    assert card["multi_adds"] == card["conv_weights"] * 640 * 360
+    sr = Upscaler("sesr-m3", 2, weights=target)(photo[:20, :20])
+    assert sr.shape == (40, 40, 3)
+    network = build(zoo.find("sesr-m3", 2), 2)
+    network.load_state_dict(safetensors.torch.load_file(target.with_suffix(".safetensors")))
+
+
+def test_weights_of_another_variant_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    tensors = build(zoo.find("sesr-m3", 2), 2).state_dict()
+    checkpoint.save_weights(path, tensors, {"variant": "sesr-m3", "scale": "2", "space": "direct"})
+    with pytest.raises(WeightsError, match="is sesr-m3 x2, not sesr-m5 x2"):
+        export(path, "sesr-m5", 2, tmp_path / "a.onnx", {})
+    with pytest.raises(ExportError, match=r"FILE\.onnx"):
+        export(path, "sesr-m3", 2, tmp_path / "a.pt", {})
+    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+@pytest.mark.parametrize("release", releases().values(), ids=lambda r: r.onnx.stem)
+def test_released_tensors_and_graph_are_one_network(release):
+    network = build(zoo.find(release.variant, release.scale), release.scale)
+    network.load_state_dict(safetensors.torch.load_file(release.tensors))
+    channels = 1 if release.card["colour"] == "y" else 3
+    model = onnx.load(release.onnx)
+    assert onnx_graph.largest_difference(model, network, channels) <= 1e-5
+    assert geometry(model).halo == release.card["halo"]

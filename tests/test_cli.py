@@ -1,0 +1,133 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from leansr import cli, zoo
+from leansr.cli import COMMANDS
+from leansr.image import codecs
+from leansr.zoo.release import releases
+
+# Frozen: options are a contract, so changing this set is changing the contract.
+OPTIONS = {
+    "upscale": "inputs output model scale tile backend threads weights overwrite skip_existing",
+    "models": "as_json",
+    "evaluate": "variant scale data weights threads as_json",
+    "train": "recipe data folder validation max_minutes threads",
+    "export": "weights model scale output benchmarks as_json",
+    "data": "",
+}
+
+
+def leansr(*arguments):
+    """Exit code, stdout and stderr of the command line, as a user would see them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "leansr", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def command(name):
+    found = cli.cli.get_command(click.Context(cli.cli), name)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_frozen_options(name):
+    found = command(name)
+    assert {p.name for p in found.params} == set(OPTIONS[name].split())
+    assert COMMANDS[name][1] == found.get_short_help_str(limit=200)
+    assert all(p.help for p in found.params if isinstance(p, click.Option) and not p.required)
+
+
+def test_help_lists_every_command():
+    code, out, _ = leansr("--help")
+    assert code == 0
+    assert all(f"  {name} " in out for name in COMMANDS)
+
+
+def test_models_lists_every_row():
+    code, out, _ = leansr("models", "--json")
+    assert code == 0
+    value = json.loads(out)
+    assert value["schema"] == 1
+    listed = {(row["variant"], row["scale"]): row for row in value["models"]}
+    assert set(listed) == {(v.name, s) for v in zoo.VARIANTS.values() for s in v.scales}
+    assert {key for key, row in listed.items() if row["has_weights"]} == set(releases())
+    assert listed["sesr-m5", 2]["params"] == 13_520 + 16 * 6 + 4 + 5 * 16
+    code, out, _ = leansr("models")
+    assert code == 0
+    assert len(out.splitlines()) == len(listed) + 2
+
+
+def test_upscale_prints_what_it_wrote(tmp_path, photo):
+    source = tmp_path / "photo.png"
+    Image.fromarray(photo[:20, :30]).save(source)
+    code, out, err = leansr("upscale", source)
+    assert (code, out.strip(), err) == (0, str(tmp_path / "photo_x2.png"), "")
+    code, out, err = leansr("upscale", source)
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "photo_x2.png: exists already" in err
+    code, out, _ = leansr("upscale", source, "--overwrite", "--tile", "7", "--threads", 1)
+    assert code == 0
+    assert codecs.read(Path(out.strip())).pixels.shape[:2] == (40, 60)
+
+
+def test_one_bad_file_of_several(tmp_path, photo):
+    Image.fromarray(photo[:20, :30]).save(tmp_path / "good.jpg")
+    (tmp_path / "bad.jpg").write_text("no picture")
+    code, out, err = leansr(
+        "upscale", tmp_path / "bad.jpg", tmp_path / "good.jpg", "-o", tmp_path / "out"
+    )
+    assert code == 1
+    assert out.strip() == str(tmp_path / "out" / "good.jpg")
+    assert err.strip() == f"leansr: {tmp_path / 'bad.jpg'}: is not a picture that can be decoded"
+
+
+def test_evaluate_as_json(tmp_path, photo):
+    (tmp_path / "HR").mkdir()
+    Image.fromarray(photo[:40, :40]).save(tmp_path / "HR" / "a.png")
+    code, out, _ = leansr("evaluate", "sesr-m5", "--scale", 2, "--data", tmp_path, "--json")
+    assert code == 0
+    value = json.loads(out)
+    keys = {"schema", "variant", "scale", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
+    assert set(value) == keys | {"images", "protocol"}
+    assert value["images"] == 1
+    assert np.isfinite(value["psnr_y"])
+    code, out, _ = leansr("evaluate", "sesr-m5", "--data", tmp_path)
+    assert code == 0
+    assert "protocol: BT.601 luma (16..235)" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["upscale", "missing.png"], 1, "missing.png: no such file"),
+        (["upscale", "missing.png", "--model", "sesr-m6"], 2, "sesr-m6: no such variant"),
+        (["upscale", "missing.png", "--tile", "big"], 2, "neither auto, off nor"),
+        (["upscale", "missing.png", "--overwrite", "--skip-existing"], 2, "exclude each other"),
+        (["upscale", "."], 2, "is a folder; say where"),
+        (["upscale"], 2, "Missing argument"),
+        (["upscale", "a.png", "--weights", "none.onnx"], 1, "none.onnx"),
+        (["evaluate", "sesr-m5", "--data", "."], 1, ".: has no HR/*.png"),
+        (["evaluate", "sesr-m5", "--data", ".", "--scale", "3"], 2, "it has x2 and x4"),
+        (["upscal"], 2, "No such command"),
+    ],
+)
+def test_what_a_user_can_do_wrong(tmp_path, photo, monkeypatch, arguments, code, words):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(photo[:8, :8]).save("a.png")
+    found, out, err = leansr(*arguments)
+    assert (found, out) == (code, "")
+    assert words in err

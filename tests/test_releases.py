@@ -1,0 +1,74 @@
+"""Every release is whole: files, hashes, metadata and card agree, and nothing else is in them."""
+
+import hashlib
+import json
+import re
+import struct
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from leansr import zoo
+from leansr.errors import WeightsError
+from leansr.zoo.release import folder, release_of, releases
+
+EACH = pytest.mark.parametrize("release", releases().values(), ids=lambda r: r.onnx.stem)
+
+
+@EACH
+def test_files_are_those_of_the_card(release):
+    for path, stated in ((release.onnx, "onnx"), (release.tensors, "tensors")):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == release.card[stated]["sha256"]
+    assert release.onnx.stem == f"{release.variant}_x{release.scale}"
+    assert release.card["schema"] == 1
+    assert release.card["licence"]
+    assert release.card["training"]["data_licence"] != "not stated"
+    assert {row["benchmark"] for row in release.card["quality"]} >= {"Set5", "Set14"}
+
+
+@EACH
+def test_graph_says_what_it_is(release):
+    session = onnxruntime.InferenceSession(release.onnx, providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    variant = zoo.find(release.variant, release.scale)
+    assert facts == {
+        "leansr.schema": "1",
+        "leansr.variant": variant.name,
+        "leansr.scale": str(release.scale),
+        "leansr.colour": variant.colour,
+        "leansr.halo": str(release.card["halo"]),
+    }
+    (lr,), (sr,) = session.get_inputs(), session.get_outputs()
+    assert (lr.name, sr.name) == ("lr", "sr")
+    assert all(isinstance(side, str) for side in lr.shape[2:])
+    assert lr.shape[:2] == [1, 1 if variant.colour == "y" else 3]
+
+
+@EACH
+def test_tensors_are_the_convolutions(release):
+    """The tensor file, read by hand: a length, a JSON header, raw floats."""
+    content = release.tensors.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    assert header.pop("__metadata__")["variant"] == release.variant
+    kernels = [row for name, row in header.items() if len(row["shape"]) == 4]
+    assert sum(np.prod(row["shape"]) for row in kernels) == release.card["conv_weights"]
+    assert sum(np.prod(row["shape"]) for row in header.values()) == release.card["params"]
+    assert {row["dtype"] for row in header.values()} == {"F32"}
+
+
+@EACH
+def test_no_path_of_any_machine(release):
+    for path in (release.onnx, release.tensors, release.onnx.with_suffix(".json")):
+        assert not re.search(rb"\.py\b|/home|/root|/tmp|site-packages|\.\./", path.read_bytes())
+
+
+def test_no_stray_files():
+    known = {p for r in releases().values() for p in (r.onnx, r.tensors)}
+    assert {p for p in folder().iterdir() if p.suffix in (".onnx", ".safetensors")} == known
+
+
+def test_unreleased_is_an_error():
+    with pytest.raises(WeightsError, match="has no released weights"):
+        release_of("sesr-m5", 3)
