@@ -20,14 +20,14 @@ check: .venv/ready
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/cog --check README.md docs/*.md
+	.venv/bin/cog --check -I docs README.md docs/*.md
 
 format: .venv/ready
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix
 
 docs: .venv/ready                 ## write the generated parts of the docs again
-	.venv/bin/cog -r README.md docs/*.md
+	.venv/bin/cog -r -I docs README.md docs/*.md
 
 clean:
 	rm -rf .venv .venv-core .venv-demo

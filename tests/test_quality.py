@@ -69,7 +69,8 @@ def test_luma_is_studio_range_bt601(photo):
     """The full-range luma that Pillow knows, brought to 16..235."""
     full = np.asarray(Image.fromarray(photo).convert("YCbCr"))[..., 0].astype(float)
     ours = luma(photo / 255.0) * 255
-    np.testing.assert_allclose(ours, 16 + full * 219 / 255, atol=0.6)
+    # Pillow cuts what follows the point: half a level is missing on average.
+    np.testing.assert_allclose(ours, 16 + (full + 0.5) * 219 / 255, atol=0.5)
     np.testing.assert_allclose(luma(np.array([[0.0] * 3, [1.0] * 3])) * 255, [16, 235])
 
 

@@ -1,6 +1,8 @@
 """Arrays in, larger arrays out."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +14,7 @@ from leansr.image.arrays import WHITE, Floats, Pixels, from_unit, to_unit
 from leansr.image.colour import grey_from_luma, grey_luma, rgb_from_ycbcr, ycbcr
 from leansr.image.resize import resize
 from leansr.runtime.onnx_session import OnnxSession
-from leansr.runtime.tiling import tiles
+from leansr.runtime.tiling import Span, tiles
 from leansr.zoo.release import release_of
 
 Backend = Literal["auto", "onnxruntime"]
@@ -52,7 +54,10 @@ class Upscaler:
         if tile is not None and tile != "auto" and tile < 1:
             raise UsageError(f"a tile is 1 pixel or more a side, not {tile}")
         path = Path(weights) if weights is not None else release_of(model, scale).onnx
-        self._network = OnnxSession(path, threads)
+        self._threads = threads or available_cores()
+        # Tiles side by side, each on one thread, waste less than a tile's layers split in two:
+        # no waiting for each other after every layer (docs/decisions/004).
+        self._network = OnnxSession(path, self._threads if tile is None else 1)
         if (self._network.variant, self._network.scale) != (model, scale):
             found = f"{self._network.variant} x{self._network.scale}"
             raise WeightsError(f"{path}: is {found}, not {model} x{scale}")
@@ -75,12 +80,18 @@ class Upscaler:
         shape = height * self.scale, width * self.scale, channels
         result: Pixels = np.empty(shape, pixels.dtype)
         halo = max(self._network.halo, _CHROMA_HALO)
-        for rows, columns in tiles(height, width, self._tile or max(height, width), halo):
+        tile = self._tile or max(height, width)
+
+        def fill(place: tuple[Span, Span]) -> None:
+            rows, columns = place
             part = self._upscale_tile(to_unit(pixels[rows.source(), columns.source()]))
             kept = part[rows.kept(self.scale), columns.kept(self.scale)]
-            result[rows.target(self.scale), columns.target(self.scale)] = from_unit(
-                kept, pixels.dtype
-            )
+            target = rows.target(self.scale), columns.target(self.scale)
+            result[target] = from_unit(kept, pixels.dtype)
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            for _ in pool.map(fill, tiles(height, width, tile, halo)):
+                pass
         return result
 
     def _upscale_tile(self, unit: Floats) -> Floats:
@@ -108,6 +119,13 @@ class Upscaler:
             mean: Floats = rgb.mean(axis=2, keepdims=True)
             return mean
         return grey_from_luma(self._network(grey_luma(grey)))
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _check(pixels: Pixels) -> None:

@@ -49,7 +49,7 @@ def to_onnx(network: nn.Module, variant: Variant, scale: int) -> onnx.ModelProto
     if not is_deployed(network):
         raise ExportError(f"{variant.name}: is in its training form; export network.deploy()")
     channels = 1 if variant.colour == "y" else 3
-    model = _traced(_with_split_prelu(network), channels)
+    model = traced(with_split_prelu(network), channels)
     facts = {
         "schema": 1,
         "variant": variant.name,
@@ -88,7 +88,8 @@ def largest_difference(
     return largest
 
 
-def _with_split_prelu(network: nn.Module) -> nn.Module:
+def with_split_prelu(network: nn.Module) -> nn.Module:
+    """A copy of `network` whose PReLUs are in the form that ONNX Runtime runs fast."""
     network = copy.deepcopy(network)
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.PReLU):
@@ -97,7 +98,8 @@ def _with_split_prelu(network: nn.Module) -> nn.Module:
     return network
 
 
-def _traced(network: nn.Module, channels: int) -> onnx.ModelProto:
+def traced(network: nn.Module, channels: int) -> onnx.ModelProto:
+    """The bare graph of `network`, without stack traces or paths of this machine."""
     example = torch.zeros(1, channels, 24, 32)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
