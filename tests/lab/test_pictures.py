@@ -12,6 +12,7 @@ from leansr.image.colour import luma
 from leansr.image.resize import resize
 from leansr.lab.train import crops, pictures
 from leansr.lab.train.pictures import Provenance
+from leansr.lab.train.recipe import Data
 
 ORIGIN = Provenance("our own photos", "CC0")
 
@@ -80,7 +81,7 @@ def test_what_cannot_be_trained_on(pictures_folder, tmp_path):
 def test_crops_are_aligned_and_turned_alike(pictures_folder, scale):
     """An LR crop is the HR crop scaled down, but for its border, whichever way both are laid."""
     pairs = pictures.load(pictures_folder, scale, "rgb")
-    lr, hr = crops.batch(pairs, scale, lr_crop=10, size=32, seed=3, step=5)
+    lr, hr = crops.batch(pairs, scale, Data(lr_crop=10, batch=32), seed=3, step=5)
     assert lr.shape == (32, 3, 10, 10)
     assert hr.shape == (32, 3, 10 * scale, 10 * scale)
     for small, large in zip(lr.numpy(), hr.numpy(), strict=True):
@@ -90,11 +91,11 @@ def test_crops_are_aligned_and_turned_alike(pictures_folder, scale):
 
 def test_crops_depend_on_seed_and_step_alone(pictures_folder):
     pairs = pictures.load(pictures_folder, 2, "y")
-    first, _ = crops.batch(pairs, 2, 8, 4, seed=1, step=7)
-    again, _ = crops.batch(pairs, 2, 8, 4, seed=1, step=7)
+    first, _ = crops.batch(pairs, 2, Data(lr_crop=8, batch=4), seed=1, step=7)
+    again, _ = crops.batch(pairs, 2, Data(lr_crop=8, batch=4), seed=1, step=7)
     assert first.equal(again)
     for seed, step in ((1, 8), (2, 7)):
-        other, _ = crops.batch(pairs, 2, 8, 4, seed=seed, step=step)
+        other, _ = crops.batch(pairs, 2, Data(lr_crop=8, batch=4), seed=seed, step=step)
         assert not first.equal(other)
 
 
@@ -108,7 +109,22 @@ def test_every_crop_position_is_reached(photo):
     pair = pictures.Pair("a", photo[:9, :10, :1], np.repeat(photo[:18, :20, :1], 1, axis=2))
     seen = set()
     for step in range(60):
-        lr, _ = crops.batch([pair], 2, 8, 4, seed=0, step=step)
+        lr, _ = crops.batch([pair], 2, Data(lr_crop=8, batch=4), seed=0, step=step)
         seen |= {crop.tobytes() for crop in lr.numpy()}
     # 2 x 3 positions in 8 ways
     assert len(seen) == 48
+
+
+def test_candidates_prefer_detail(photo):
+    flat = np.full((40, 40, 1), 90, np.uint8)
+    pairs = [
+        pictures.Pair("flat", flat, np.repeat(flat, 2, axis=0).repeat(2, axis=1)),
+        pictures.Pair("fine", photo[:40, :40, :1], photo[:80, :80, :1]),
+    ]
+    shares = []
+    for candidates in (1, 3):
+        data = Data(lr_crop=8, batch=400, candidates=candidates)
+        lr, _ = crops.batch(pairs, 2, data, seed=0, step=0)
+        shares.append((lr.std(dim=(1, 2, 3)) > 0).float().mean().item())
+    # Half the places are flat; three in a row are with probability 1 / 8.
+    assert shares == pytest.approx([1 / 2, 7 / 8], abs=0.06)

@@ -22,10 +22,14 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Data(Strict, frozen=True):
-    """Crops of `lr_crop` x `lr_crop` LR pixels, `batch` of them a step."""
+    """Crops of `lr_crop` x `lr_crop` LR pixels, `batch` of them a step.
+
+    Of `candidates` random places, each crop is the one with the most detail.
+    """
 
     lr_crop: Count
     batch: Count
+    candidates: Count = 1
 
 
 class Optimizer(Strict, frozen=True):

@@ -117,8 +117,7 @@ class Run:
 
     def _step(self, loss_of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         recipe, step = self.recipe, self.progress.step
-        data = recipe.data
-        lr, hr = crops.batch(self.pairs, recipe.scale, data.lr_crop, data.batch, recipe.seed, step)
+        lr, hr = crops.batch(self.pairs, recipe.scale, recipe.data, recipe.seed, step)
         loss = loss_of(lr, hr)
         loss.backward()
         if recipe.optimizer.clip is not None:
