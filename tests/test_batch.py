@@ -113,10 +113,12 @@ def test_where_one_file_goes(inputs, output, target):
         (["in"], None, "is a folder; say where"),
         (["in", "in/a.png"], "in/b.jpg", "is a file"),
         (["missing"], "out", "no such file or folder"),
+        (["empty"], "out", "holds no pictures"),
     ],
 )
 def test_what_does_not_say_where(folder, inputs, output, words):
     root = folder.parent
+    (root / "empty").mkdir()
     with pytest.raises(UsageError, match=words):
         batch.plan([root / p for p in inputs], output and root / output, 2)
 

@@ -163,6 +163,24 @@ def test_a_loss_that_is_lost_ends_the_run(tmp_path, pictures_folder, tiny):
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
+def test_a_run_that_is_over_says_so(tmp_path, pictures_folder, tiny):
+    Run(tiny, tmp_path / "run", pictures_folder, report=quiet).train()
+    before = state(tmp_path / "run")
+    lines = []
+    Run(tiny, tmp_path / "run", pictures_folder, report=lines.append).train()
+    assert lines[-1].endswith("the run is over; its weights are in weights.safetensors")
+    assert_same(before, state(tmp_path / "run"))
+
+
+def test_without_a_compiler_training_goes_on(tmp_path, pictures_folder, tiny, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    recipe = msgspec.structs.replace(tiny, compile=True)
+    lines = []
+    Run(recipe, tmp_path / "run", pictures_folder, report=lines.append).train()
+    assert "no C++ compiler" in lines[0]
+    assert state(tmp_path / "run")["progress"]["step"] == 9
+
+
 def test_bf16_trains_too(tmp_path, pictures_folder, tiny):
     recipe = msgspec.structs.replace(tiny, precision="bf16")
     run = Run(recipe, tmp_path / "run", pictures_folder, report=quiet)

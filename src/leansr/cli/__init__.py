@@ -50,6 +50,10 @@ def main(arguments: list[str] | None = None) -> Any:
     except LeanSRError as error:
         click.echo(f"leansr: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # A full disk, a folder that may not be written: the system's own words name the file.
+        click.echo(f"leansr: {error}", err=True)
+        sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name not in {"torch", "safetensors", "msgspec", "onnx", "onnxscript"}:
             raise

@@ -126,9 +126,12 @@ def _refuse_png_depth(path: Path) -> None:
 
 
 def _refuse_unsupported(path: Path, image: Image.Image) -> None:
-    if image.format not in {name for name, _ in FORMATS.values()}:
+    if image.format == "MPO":
+        # A camera's JPEG with previews or depth after the photo, which is the first frame.
+        pass
+    elif image.format not in {name for name, _ in FORMATS.values()}:
         raise PictureError(f"{path}: {image.format} is not supported yet; {_instead()}")
-    if getattr(image, "n_frames", 1) > 1:
+    elif getattr(image, "n_frames", 1) > 1:
         raise PictureError(f"{path}: animations are not supported yet; save one frame of it")
     if image.mode not in MODES:
         raise PictureError(f"{path}: mode {image.mode} is not supported yet; save it as RGB")

@@ -50,9 +50,13 @@ def plan(inputs: Sequence[Path], output: Path | None, scale: int) -> list[Job]:
     if output.is_file() or (is_single and output.suffix and not output.is_dir()):
         codecs.format_of(output)
         raise UsageError(f"{output}: is a file; several pictures go to a folder")
-    return [
-        Job(source, output / name) for path in inputs for source, name in _pictures(path, output)
-    ]
+    jobs = []
+    for path in inputs:
+        pictures = list(_pictures(path, output))
+        if not pictures:
+            raise UsageError(f"{path}: holds no pictures")
+        jobs += [Job(source, output / name) for source, name in pictures]
+    return jobs
 
 
 def run(

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +38,11 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     best_psnr: float = -1.0
+
+
+def has_compiler() -> bool:
+    """Whether torch.compile finds what it needs on this machine."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 class Run:
@@ -90,7 +97,14 @@ class Run:
 
     def train(self, max_minutes: float | None = None, checkpoint_minutes: float = 3.0) -> None:
         """Trains to the end of the budget, or for `max_minutes` of it; a checkpoint either way."""
-        loss_of = torch.compile(self._loss) if self.recipe.compile else self._loss
+        if self.fraction >= 1:
+            self.report(f"{self.folder}: the run is over; its weights are in weights.safetensors")
+            return
+        loss_of = self._loss
+        if self.recipe.compile and not has_compiler():
+            self.report("no C++ compiler (g++ or CXX): training goes on without torch.compile")
+        elif self.recipe.compile:
+            loss_of = torch.compile(self._loss)
         began = clock = saved = shown = time.monotonic()
         shown_step, losses = self.progress.step, torch.zeros(())
         try:
@@ -112,8 +126,10 @@ class Run:
                     self._save()
                     saved = now
         except KeyboardInterrupt:
-            self.report("interrupted; the same command goes on from here")
+            self.report("interrupted")
         self._save()
+        if self.fraction < 1:
+            self.report(f"step {self.progress.step} is saved; the same command goes on from there")
 
     def _step(self, loss_of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         recipe, step = self.recipe, self.progress.step
