@@ -17,7 +17,12 @@ from leansr.runtime.upscaler import BACKENDS, Backend, Upscaler
 @click.option("--model", default="sesr-m5", show_default=True, help="See `leansr models`.")
 @options.scale
 @click.option(
-    "--tile", type=options.Tile(), default="auto", show_default=True, help="Tile side in pixels."
+    "--tile",
+    type=options.Tile(),
+    metavar="auto|N|off",
+    default="auto",
+    show_default=True,
+    help="Tile side in pixels.",
 )
 @click.option(
     "--backend", type=click.Choice(BACKENDS), default="auto", show_default=True, help="Runtime."

@@ -1,10 +1,14 @@
 """Linear chains of convolutions become one, and networks of them their deploy form."""
 
 import copy
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+# Where a network of collapsible blocks is trained: as drawn, collapsed at every step, or on the
+# collapsed kernels themselves.
+Space = Literal["expanded", "collapsed", "direct"]
 
 
 @runtime_checkable

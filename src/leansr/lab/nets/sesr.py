@@ -7,10 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leansr.lab.nets.collapse import chain, identity
+from leansr.lab.nets.collapse import Space, chain, identity
 from leansr.lab.nets.network import Network
-
-Space = Literal["expanded", "collapsed", "direct"]
 
 
 class ExpandedBlock(nn.Module):

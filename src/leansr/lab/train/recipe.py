@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from leansr.errors import UsageError
-from leansr.lab.nets.sesr import Space
+from leansr.lab.nets.collapse import Space
 
 Positive = Annotated[float, Meta(gt=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
