@@ -3,7 +3,7 @@
 import importlib.util
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-collect_ignore_glob = [] if HAS_TORCH else ["src/leansr/lab/*", "tests/lab/*"]
+collect_ignore = [] if HAS_TORCH else ["src/leansr/lab", "tests/lab"]
 
 
 def pytest_report_header() -> str:

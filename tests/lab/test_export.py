@@ -150,5 +150,5 @@ def test_released_tensors_and_graph_are_one_network(release):
     network.load_state_dict(safetensors.torch.load_file(release.tensors))
     channels = 1 if release.card["colour"] == "y" else 3
     model = onnx.load(release.onnx)
-    assert onnx_graph.largest_difference(model, network, channels) <= 1e-5
+    assert onnx_graph.largest_difference(model, network, channels) <= onnx_graph.TOLERANCE
     assert geometry(model).halo == release.card["halo"]
