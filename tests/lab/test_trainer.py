@@ -1,6 +1,8 @@
 import csv
+import os
 import re
 import shutil
+import signal
 
 import msgspec
 import pytest
@@ -161,6 +163,19 @@ def test_a_loss_that_is_lost_ends_the_run(tmp_path, pictures_folder, tiny):
     with pytest.raises(UsageError, match="the loss is nan after 3 steps"):
         run.train()
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_run_between_two_steps(tmp_path, pictures_folder, tiny, number):
+    def stop(line):
+        if line.startswith("step 3  loss"):
+            os.kill(os.getpid(), number)
+
+    Run(tiny, tmp_path / "whole", pictures_folder, report=quiet).train()
+    Run(tiny, tmp_path / "cut", pictures_folder, report=stop).train()
+    assert state(tmp_path / "cut")["progress"]["step"] == 3
+    Run(tiny, tmp_path / "cut", pictures_folder, report=quiet).train()
+    assert_same(state(tmp_path / "whole")["network"], state(tmp_path / "cut")["network"])
 
 
 def test_a_run_that_is_over_says_so(tmp_path, pictures_folder, tiny):

@@ -4,8 +4,11 @@ import csv
 import json
 import os
 import shutil
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,22 @@ def has_compiler() -> bool:
     return shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM has come: they end a run between two steps, never within one."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda n, frame: received.append(n)) for number in numbers]
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
 class Run:
     """One training run, and its folder of recipe, log, checkpoint and weights.
 
@@ -66,7 +85,8 @@ class Run:
         self.progress = Progress()
         torch.manual_seed(recipe.seed)
         self.network = build(self.variant, recipe.scale, space=recipe.space)
-        if recipe.start is not None:
+        is_new = not (folder / "checkpoint.pt").exists()
+        if recipe.start is not None and is_new:
             tensors, _ = checkpoint.read_weights(Path(recipe.start.weights))
             checkpoint.load_strictly(
                 self.network, tensors, recipe.start.weights, recipe.start.fresh
@@ -83,8 +103,10 @@ class Run:
         self.validation: Sequence[Pair] = (
             pictures.load(validation, recipe.scale, self.variant.colour) if validation else []
         )
-        folder.mkdir(parents=True, exist_ok=True)
-        self._resume()
+        if is_new:
+            self._begin()
+        else:
+            self._resume()
 
     @property
     def fraction(self) -> float:
@@ -107,8 +129,8 @@ class Run:
             loss_of = torch.compile(self._loss)
         began = clock = saved = shown = time.monotonic()
         shown_step, losses = self.progress.step, torch.zeros(())
-        try:
-            while self.fraction < 1:
+        with stop_signals() as is_stopped:
+            while self.fraction < 1 and not is_stopped():
                 if max_minutes is not None and clock - began >= max_minutes * 60:
                     break
                 losses += self._step(loss_of)
@@ -125,8 +147,6 @@ class Run:
                 if now - saved >= checkpoint_minutes * 60:
                     self._save()
                     saved = now
-        except KeyboardInterrupt:
-            self.report("interrupted")
         self._save()
         if self.fraction < 1:
             self.report(f"step {self.progress.step} is saved; the same command goes on from there")
@@ -224,14 +244,14 @@ class Run:
         }
         checkpoint.save_checkpoint(self.folder / "checkpoint.pt", state)
 
+    def _begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        resolved = json.loads(msgspec.json.encode(self.recipe))
+        (self.folder / "recipe.json").write_text(json.dumps(resolved, indent=2) + "\n")
+        self._write_log([])
+
     def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
-        if not path.exists():
-            resolved = json.loads(msgspec.json.encode(self.recipe))
-            (self.folder / "recipe.json").write_text(json.dumps(resolved, indent=2) + "\n")
-            self._write_log([])
-            return
-        state = checkpoint.read_checkpoint(path)
+        state = checkpoint.read_checkpoint(self.folder / "checkpoint.pt")
         if msgspec.json.decode(state["recipe"], type=Recipe) != self.recipe:
             raise UsageError(f"{self.folder}: is a run of another recipe; give a new folder")
         if state["pictures"] != checkpoint.fingerprint(self.pairs):
