@@ -102,6 +102,8 @@ def test_a_budget_of_minutes(tmp_path, pictures_folder, tiny):
     (row,) = log_of(tmp_path / "run")
     assert int(row["step"]) == progress["step"]
     assert row["val_psnr"] == ""
+    _, facts = checkpoint.read_weights(tmp_path / "run" / "weights.safetensors")
+    assert facts["validation_psnr"] == "null"
     assert (tmp_path / "run" / "weights.safetensors").exists()
 
 

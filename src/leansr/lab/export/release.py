@@ -94,7 +94,7 @@ def _training(facts: Mapping[str, str]) -> dict[str, Any]:
         "recipe": json.loads(facts["recipe"]),
         "steps": int(facts["steps"]),
         "minutes": float(facts["minutes"]),
-        "validation_psnr": float(facts["validation_psnr"]),
+        "validation_psnr": json.loads(facts["validation_psnr"]),
         "data": facts["training_data"],
         "data_licence": facts["training_data_licence"],
         "torch": facts["torch"],

@@ -40,7 +40,7 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0
-    best_psnr: float = -1.0
+    best_psnr: float | None = None
 
 
 def has_compiler() -> bool:
@@ -187,8 +187,9 @@ class Run:
                 f"lower the rate or set optimizer.clip"
             )
         quality = self._validation_psnr()
-        if quality is None or quality > self.progress.best_psnr:
-            self.progress.best_psnr = -1.0 if quality is None else quality
+        best = self.progress.best_psnr
+        if quality is None or best is None or quality > best:
+            self.progress.best_psnr = quality
             self._save_weights()
         lr = self.optimizers[0].param_groups[0]["lr"]
         row = [self.progress.step, round(self.progress.seconds / 60, 2), lr, loss, speed, quality]
@@ -226,7 +227,7 @@ class Run:
             "recipe": msgspec.json.encode(recipe).decode(),
             "steps": str(self.progress.step),
             "minutes": f"{self.progress.seconds / 60:.1f}",
-            "validation_psnr": f"{self.progress.best_psnr:.4f}",
+            "validation_psnr": json.dumps(self.progress.best_psnr),
             "training_data": self.origin.source,
             "training_data_licence": self.origin.licence,
             "torch": str(torch.__version__),
