@@ -79,11 +79,45 @@ def test_two_sources_of_one_name(folder, tmp_path):
     assert "already another one's output" in str(second.error)
 
 
-def test_a_picture_is_not_overwritten_by_itself(folder):
-    before = (folder / "a.png").read_bytes()
-    (outcome,) = run(batch.plan([folder / "a.png"], folder, 2), "overwrite")
-    assert "overwritten by its own output" in str(outcome.error)
-    assert (folder / "a.png").read_bytes() == before
+def test_inputs_are_not_overwritten(folder, photo):
+    """Neither its own source, nor one that still waits."""
+    other = folder / "sub" / "a.png"
+    Image.fromarray(photo[:30, :30]).save(other)
+    before = {p: p.read_bytes() for p in (folder / "a.png", other)}
+    for inputs in ([folder / "a.png"], [other, folder / "a.png"], [folder]):
+        outcomes = run(batch.plan(inputs, folder, 2), "overwrite")
+        assert all("is an input" in str(o.error) or o.error for o in outcomes)
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_what_an_earlier_call_made_is_not_made_larger_again(folder):
+    (made,) = run(batch.plan([folder / "a.png"], None, 2))
+    jobs = batch.plan([folder / "a.png", made.job.target], None, 2)
+    assert [job.source for job in jobs] == [folder / "a.png"]
+
+
+def test_the_same_input_twice_is_one(folder, tmp_path):
+    assert len(batch.plan([folder / "a.png"] * 2, tmp_path / "out", 2)) == 1
+
+
+def test_output_above_the_input(folder, tmp_path):
+    jobs = batch.plan([folder], tmp_path, 2)
+    assert {job.target.parent for job in jobs} == {tmp_path, tmp_path / "sub"}
+
+
+def test_links_and_long_names_fail_by_name(folder, tmp_path):
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    inputs = [folder, folder / ("x" * 300 + ".png")]
+    outcomes = run(batch.plan(inputs, tmp_path / "out", 2))
+    failed = {o.job.source.name for o in outcomes if o.status == "failed"}
+    assert failed == {"broken.png", "old.tif", "loop.png", "gone.png", "x" * 300 + ".png"}
+    (outcome,) = run([batch.Job(folder / "a.png", tmp_path / "out")])
+    assert "is a folder where" in str(outcome.error)
+    dangling = tmp_path / "dangling.png"
+    dangling.symlink_to("nowhere.png")
+    (outcome,) = run([batch.Job(folder / "a.png", dangling)])
+    assert "exists already" in str(outcome.error)
 
 
 def test_output_inside_the_input_is_not_taken_for_input(folder):
@@ -100,6 +134,7 @@ def test_output_inside_the_input_is_not_taken_for_input(folder):
         (["p/a.jpg"], "q/b.png", "q/b.png"),
         (["p/a.jpg"], "q", "q/a.jpg"),
         (["p/a.b.jpg"], None, "p/a.b_x4.jpg"),
+        (["p/a.jpg"], "my.folder", "my.folder/a.jpg"),
     ],
 )
 def test_where_one_file_goes(inputs, output, target):
@@ -112,7 +147,7 @@ def test_where_one_file_goes(inputs, output, target):
     [
         (["in"], None, "is a folder; say where"),
         (["in", "in/a.png"], "in/b.jpg", "is a file"),
-        (["missing"], "out", "no such file or folder"),
+        (["in/a.png"], "large.gif", "cannot be written"),
         (["empty"], "out", "holds no pictures"),
     ],
 )

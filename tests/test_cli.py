@@ -19,7 +19,7 @@ OPTIONS = {
     "models": "as_json",
     "evaluate": "variant scale data weights threads as_json",
     "train": "recipe data folder validation max_minutes threads",
-    "export": "weights model scale output benchmarks as_json",
+    "export": "weights model scale output benchmarks licence as_json",
     "data": "",
 }
 
@@ -119,6 +119,8 @@ def test_evaluate_as_json(tmp_path, photo):
         (["upscale", "missing.png", "--overwrite", "--skip-existing"], 2, "exclude each other"),
         (["upscale", "."], 2, "is a folder; say where"),
         (["upscale"], 2, "Missing argument"),
+        (["upscale", "a\nb.png"], 1, "a?b.png: no such file"),
+        (["upscale", "a.png", "--threads", "99999"], 2, "is not in the range"),
         (["upscale", "a.png", "--weights", "none.onnx"], 1, "none.onnx"),
         (["evaluate", "sesr-m5", "--data", "."], 1, ".: has no HR/*.png"),
         (["evaluate", "sesr-m5", "--data", ".", "--scale", "3"], 2, "it has x2 and x4"),

@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -132,6 +135,24 @@ def gif_in_disguise(path, photo):
     Image.fromarray(photo[:8, :8]).save(path, "GIF")
 
 
+def linear_light(path, photo):
+    Image.fromarray(photo[:8, :8]).save(path, pnginfo=None)
+    content = path.read_bytes()
+    chunk = b"gAMA" + (100_000).to_bytes(4, "big")
+    whole = len(chunk[4:]).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    path.write_bytes(content[:33] + whole + content[33:])
+
+
+def chunk_before_ihdr(path, photo):
+    save(path, photo[:8, :8])
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + b"\0\0\0\0tEXt\0\0\0\0" + content[8:])
+
+
+def pipe(path, photo):
+    os.mkfifo(path)
+
+
 def colour_key(path, photo):
     save(path, photo[:8, :8], transparency=(1, 2, 3))
 
@@ -149,6 +170,9 @@ def colour_key(path, photo):
         ("a.png", empty, "is not a picture"),
         ("a.jpg", text, "is not a picture"),
         ("a.png", gif_in_disguise, "GIF is not supported"),
+        ("a.png", linear_light, "a gamma of 1 is not supported"),
+        ("a.png", chunk_before_ihdr, "does not begin with IHDR"),
+        ("a.png", pipe, "is not a file"),
         ("a.png", colour_key, "transparent colour is not supported"),
         ("a.tif", text, ".tif is not supported"),
         ("a.png", lambda path, photo: None, "no such file"),
@@ -170,17 +194,54 @@ def test_jpeg_refuses_alpha(tmp_path, photo):
         codecs.write(Picture(pixels_of(photo[:8, :8], "RGBA"), "RGBA"), tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize(("suffix", "side"), [(".jpg", 32751), (".webp", 8192)])
+def test_formats_with_a_largest_side(tmp_path, suffix, side):
+    picture = Picture(np.zeros((1, side, 3), np.uint8), "RGB")
+    with pytest.raises(PictureError, match="pixels a side"):
+        codecs.check_format(picture, tmp_path / f"a{suffix}", scale=2)
+    codecs.check_format(picture, tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_damaged_exif_does_not_lose_the_picture(tmp_path, photo, suffix):
+    path = tmp_path / f"a{suffix}"
+    exif = b"Exif\0\0MM\0*" + b"\xff" * 40
+    Image.fromarray(photo[:16, :16]).save(path, exif=exif)
+    assert codecs.read(path).pixels.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_full_disk_is_noticed(tmp_path, photo, suffix):
+    """In a process of its own that may not write files of more than four kilobytes."""
+    source, target = tmp_path / "in.png", tmp_path / f"out{suffix}"
+    Image.fromarray(photo[:128, :128]).save(source)
+    program = (
+        "import resource, signal, sys, leansr.cli\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        f"leansr.cli.main(['upscale', {str(source)!r}, '-o', {str(target)!r}])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{target}: cannot be written" in done.stderr
+    assert os.listdir(tmp_path) == ["in.png"]
+
+
 def test_unknown_suffix_cannot_be_written(tmp_path, photo):
     with pytest.raises(PictureError, match=r"\.xyz cannot be written"):
         codecs.write(Picture(photo[:8, :8], "RGB"), tmp_path / "a.xyz")
 
 
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
-    path = tmp_path / "wide.webp"
+    path = tmp_path / "long.jpg"
     path.write_bytes(b"precious")
-    wider_than_webp = np.zeros((1, 20_000, 3), np.uint8)
+    longer_than_jpeg_holds = b"Exif\0\0" + b"x" * 70_000
     with pytest.raises(PictureError, match="cannot be written"):
-        codecs.write(Picture(wider_than_webp, "RGB"), path)
+        codecs.write(
+            Picture(np.zeros((8, 8, 3), np.uint8), "RGB", None, longer_than_jpeg_holds), path
+        )
     assert path.read_bytes() == b"precious"
     assert os.listdir(tmp_path) == [path.name]
 

@@ -27,13 +27,11 @@ def imported(path):
 
 @pytest.mark.parametrize("path", OUTSIDE, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_nothing_outside_the_lab_imports_torch(path):
-    """Lazy imports too. The commands of the lab may import the lab, and torch to set threads."""
-    roots = {name.split(".")[0] for name in imported(path)}
-    if path.parent.name == "cli":
-        roots -= {"torch"} if path.stem == "train" else set()
-    else:
-        assert not any(name.startswith("leansr.lab") for name in imported(path))
-    assert not roots & OF_THE_LAB
+    """Lazy imports too. Only commands may import the lab, when they are called."""
+    names = list(imported(path))
+    assert not {name.split(".")[0] for name in names} & OF_THE_LAB
+    if path.parent.name != "cli":
+        assert not any(name.startswith("leansr.lab") for name in names)
 
 
 @pytest.mark.skipif(find_spec("importlinter") is None, reason="import-linter is not installed")

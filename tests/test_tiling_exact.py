@@ -23,7 +23,7 @@ FINITE = [key for key in releases() if not zoo.VARIANTS[key[0]].is_global]
 )
 def test_tiled_equals_whole(variant, scale, height, width, tile, channels, seed):
     picture = np.random.default_rng(seed).random((height, width, channels), np.float32)
-    whole = Upscaler(variant, scale, tile=None, threads=1)(picture)
+    whole = Upscaler(variant, scale, tile="off", threads=1)(picture)
     tiled = Upscaler(variant, scale, tile=tile, threads=1)(picture)
     assert whole.shape == (height * scale, width * scale, channels)
     np.testing.assert_allclose(tiled, whole, atol=2e-6)

@@ -45,6 +45,24 @@ def test_alpha_goes_through_the_network_beside_the_colour(upscaler, photo):
     np.testing.assert_array_equal(result[..., 3], upscaler(rgba[..., 3]))
 
 
+@pytest.mark.parametrize("alpha", [0, 77, 255])
+def test_constant_alpha_stays_what_it_is(upscaler, photo, alpha):
+    rgba = np.dstack([photo[:30, :30], np.full((30, 30), alpha, np.uint8)])
+    result = upscaler(rgba)
+    assert set(np.unique(result[..., 3])) == {alpha}
+    np.testing.assert_array_equal(result[..., :3], upscaler(rgba[..., :3]))
+
+
+@pytest.mark.parametrize("damage", ["halo", "scale", "variant"])
+def test_damaged_metadata(tmp_path, damage):
+    content = releases()["sesr-m5", 2].onnx.read_bytes()
+    key = f"leansr.{damage}".encode()
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(content.replace(key, key[:-1] + b"_"))
+    with pytest.raises(WeightsError, match=r"damaged\.onnx: its metadata is damaged"):
+        Upscaler(weights=path)
+
+
 @pytest.mark.parametrize(("variant", "scale"), releases())
 def test_every_release_is_better_than_bicubic(photo, variant, scale):
     from fractions import Fraction
@@ -87,6 +105,7 @@ def test_other_arrays_are_refused(upscaler, pixels):
         ({"backend": "cuda"}, UsageError, "no such backend"),
         ({"threads": 0}, UsageError, "threads"),
         ({"tile": 0}, UsageError, "tile"),
+        ({"tile": 2.5}, UsageError, "tile"),
         ({"model": "sesr-m3-hw"}, WeightsError, "no released weights"),
         ({"weights": "missing.onnx"}, WeightsError, "missing.onnx: cannot be loaded"),
     ],

@@ -24,11 +24,11 @@ def upscale(
     `options` are those of `Upscaler`. Raises PictureError if the picture cannot be read or
     written, or the target exists and `overwrite` is not given.
     """
-    jobs = batch.plan([Path(source)], None if target is None else Path(target), scale)
-    if len(jobs) != 1:
+    if Path(source).is_dir():
         raise UsageError(f"{source}: is a folder; upscale its pictures one by one")
+    (job,) = batch.plan([Path(source)], None if target is None else Path(target), scale)
     existing: batch.Existing = "overwrite" if overwrite else "error"
-    (outcome,) = batch.run(jobs, lambda: Upscaler(model, scale, **options), existing)
+    (outcome,) = batch.run([job], lambda: Upscaler(model, scale, **options), existing)
     if outcome.error is not None:
         raise outcome.error
     return outcome.job.target

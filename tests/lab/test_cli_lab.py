@@ -42,8 +42,8 @@ def test_pack_train_export(tmp_path, pictures_folder):
     done = leansr("export", weights, "--model", "sesr-m3", "--scale", 2, "-o", target)
     assert done.exit_code == 0, done.output
     assert "2.05 G Multi-Adds" in done.stdout
-    _, facts = checkpoint.read_weights(weights)
-    assert (facts["training_data"], facts["training_data_licence"]) == ("ours", "CC0")
+    facts = checkpoint.read_facts(weights)
+    assert (facts.data, facts.data_licence) == ("ours", "CC0")
 
 
 @pytest.mark.parametrize("name", ["pack"])

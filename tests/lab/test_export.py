@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ import torch
 from onnx import TensorProto, helper
 
 from leansr import Upscaler, zoo
-from leansr.errors import ExportError, WeightsError
+from leansr.errors import DataError, ExportError, WeightsError
 from leansr.lab.export import onnx_graph
 from leansr.lab.export.graph import geometry
 from leansr.lab.export.onnx_graph import to_onnx
@@ -85,6 +86,9 @@ def test_halo_after_depth_to_space_counts_in_lr_pixels():
     [
         (helper.make_node("ReduceMean", ["lr"], ["sr"]), "ReduceMean: its reach is not known"),
         (helper.make_node("Conv", ["lr", "a"], ["sr"], strides=[2, 2]), "strided"),
+        (helper.make_node("Conv", ["lr", "a"], ["sr"], pads=[0, 0, 2, 2]), "keep its size"),
+        (helper.make_node("Conv", ["lr", "a"], ["sr"]), "keep its size"),
+        (helper.make_node("Conv", ["lr", "a"], ["sr"], auto_pad="SAME_UPPER"), "keep its size"),
     ],
 )
 def test_unknown_operations_are_errors(node, words):
@@ -96,6 +100,19 @@ def test_training_form_is_refused():
     variant = zoo.find("sesr-m3", 2)
     with pytest.raises(ExportError, match="training form"):
         to_onnx(build(variant, 2, space="collapsed"), variant, 2)
+
+
+def test_nan_on_one_shape_is_not_lost():
+    network = deployed("sesr-m3", 2)
+    model = to_onnx(network, zoo.find("sesr-m3", 2), 2)
+    calls = []
+
+    def once(lr):
+        calls.append(lr.shape)
+        return network(lr) * (float("nan") if len(calls) == 2 else 1)
+
+    assert np.isnan(onnx_graph.largest_difference(model, once, 1))
+    assert len(set(calls)) > 2
 
 
 @pytest.mark.parametrize("fault", [1e-3, float("nan")])
@@ -120,12 +137,15 @@ def test_release_of_a_run(tmp_path, pictures_folder, tiny, photo):
     (tmp_path / "bench").mkdir()
     (pictures_folder / "a.png").rename(tmp_path / "bench" / "a.png")
     (tmp_path / "bench").rename(tmp_path / "HR")
-    card = export(weights, "sesr-m3", 2, target, {"own": tmp_path})
+    card = export(weights, "sesr-m3", 2, target, {"own": tmp_path}, "CC0")
     assert sorted(p.suffix for p in target.parent.iterdir()) == [".json", ".onnx", ".safetensors"]
     assert json.loads(target.with_suffix(".json").read_text()) == card
     assert card.keys() == releases()["sesr-m5", 2].card.keys()
     assert card["quality"][0]["protocol"]["images"] == 1
     assert card["training"]["recipe"]["variant"] == "sesr-m3"
+    assert card["licence"] == "CC0"
+    for path in target.parent.iterdir():
+        assert not re.search(rb"\.py\b|/home|/root|/tmp|site-packages", path.read_bytes())
     assert card["multi_adds"] == card["conv_weights"] * 640 * 360
     sr = Upscaler("sesr-m3", 2, weights=target)(photo[:20, :20])
     assert sr.shape == (40, 40, 3)
@@ -133,15 +153,36 @@ def test_release_of_a_run(tmp_path, pictures_folder, tiny, photo):
     network.load_state_dict(safetensors.torch.load_file(target.with_suffix(".safetensors")))
 
 
-def test_weights_of_another_variant_are_refused(tmp_path):
+def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny):
     path = tmp_path / "w.safetensors"
     tensors = build(zoo.find("sesr-m3", 2), 2).state_dict()
-    checkpoint.save_weights(path, tensors, {"variant": "sesr-m3", "scale": "2", "space": "direct"})
-    with pytest.raises(WeightsError, match="is sesr-m3 x2, not sesr-m5 x2"):
-        export(path, "sesr-m5", 2, tmp_path / "a.onnx", {})
-    with pytest.raises(ExportError, match=r"FILE\.onnx"):
-        export(path, "sesr-m3", 2, tmp_path / "a.pt", {})
-    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+    facts = checkpoint.Facts(
+        variant="sesr-m3",
+        scale=2,
+        space="direct",
+        recipe=tiny,
+        start_sha256="",
+        steps=1,
+        minutes=0.1,
+        validation_psnr=None,
+        data="ours",
+        data_licence="CC0",
+        torch="2",
+    )
+    checkpoint.save_weights(path, tensors, facts)
+    (tmp_path / "empty").mkdir()
+    for model, name, folder, error, words in (
+        ("sesr-m5", "a.onnx", None, WeightsError, "is sesr-m3 x2, not sesr-m5 x2"),
+        ("sesr-m3", "a.pt", None, ExportError, r"FILE\.onnx"),
+        ("sesr-m3", "a.onnx", tmp_path / "empty", DataError, "has no HR"),
+    ):
+        benchmarks = {"own": folder} if folder else {}
+        with pytest.raises(error, match=words):
+            export(path, model, 2, tmp_path / name, benchmarks, "CC0")
+    safetensors.torch.save_file(tensors, path)
+    with pytest.raises(WeightsError, match="not written by `leansr train`"):
+        export(path, "sesr-m3", 2, tmp_path / "a.onnx", {}, "CC0")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "w.safetensors"]
 
 
 @pytest.mark.parametrize("release", releases().values(), ids=lambda r: r.onnx.stem)

@@ -28,7 +28,8 @@ def test_a_pack_is_the_folder(pictures_folder, tmp_path):
         assert a.name == b.name
         np.testing.assert_array_equal(a.hr, b.hr)
         np.testing.assert_array_equal(a.lr, b.lr)
-    assert json.loads(zipfile.ZipFile(path).read("pack.json"))["schema"] == 1
+    with zipfile.ZipFile(path) as archive:
+        assert json.loads(archive.read("pack.json"))["schema"] == 1
 
 
 def test_a_pack_that_must_be_small(pictures_folder, tmp_path):
@@ -55,13 +56,30 @@ def test_pairs_are_what_a_network_sees(pictures_folder, colour):
             )
 
 
-def test_what_cannot_be_trained_on(pictures_folder, tmp_path):
+def test_damaged_newer_and_empty_packs(pictures_folder, tmp_path):
+    path = tmp_path / "own.pack"
+    with pytest.raises(DataError, match="not one picture fits"):
+        pictures.pack(pictures_folder, path, ORIGIN, max_mib=0.001)
+    assert not path.exists()
+    pictures.pack(pictures_folder, path, ORIGIN)
+    whole = path.read_bytes()
+    place = whole.index(b"IDAT") + 40
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(DataError, match=r"own\.pack: is damaged at .*pack it again"):
+        pictures.load(path, 2, "y")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("pack.json", json.dumps({"schema": 2}))
+    with pytest.raises(DataError, match="newer LeanSR"):
+        pictures.provenance(path)
+
+
+def test_what_cannot_be_trained_on(pictures_folder, tmp_path, photo):
     with pytest.raises(DataError, match="no such folder"):
         pictures.load(tmp_path / "none", 2, "y")
     with pytest.raises(DataError, match=r"a\.png: 60 x 49 pixels are fewer than the 64"):
         pictures.load(pictures_folder, 2, "y", smallest_lr=32)
     (pictures_folder / "a.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):
+    with pytest.raises(DataError, match=r"a\.png: is not a picture"):
         pictures.load(pictures_folder, 2, "y")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no pictures"):
@@ -71,6 +89,9 @@ def test_what_cannot_be_trained_on(pictures_folder, tmp_path):
     (tmp_path / "text").write_text("no zip")
     with pytest.raises(DataError, match="neither a folder nor a pack"):
         pictures.load(tmp_path / "text", 2, "y")
+    Image.fromarray(photo[:40, :40, 0].astype(np.uint16) * 257).save(pictures_folder / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: 16-bit PNG is not supported"):
+        pictures.load(pictures_folder, 2, "y")
     with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
         archive.writestr("a.txt", "")
     with pytest.raises(DataError, match="no pack"):
@@ -106,7 +127,7 @@ def test_dihedral_has_eight_ways():
 
 
 def test_every_crop_position_is_reached(photo):
-    pair = pictures.Pair("a", photo[:9, :10, :1], np.repeat(photo[:18, :20, :1], 1, axis=2))
+    pair = pictures.Pair("a", "", photo[:9, :10, :1], np.repeat(photo[:18, :20, :1], 1, axis=2))
     seen = set()
     for step in range(60):
         lr, _ = crops.batch([pair], 2, Data(lr_crop=8, batch=4), seed=0, step=step)
@@ -118,8 +139,8 @@ def test_every_crop_position_is_reached(photo):
 def test_candidates_prefer_detail(photo):
     flat = np.full((40, 40, 1), 90, np.uint8)
     pairs = [
-        pictures.Pair("flat", flat, np.repeat(flat, 2, axis=0).repeat(2, axis=1)),
-        pictures.Pair("fine", photo[:40, :40, :1], photo[:80, :80, :1]),
+        pictures.Pair("flat", "", flat, np.repeat(flat, 2, axis=0).repeat(2, axis=1)),
+        pictures.Pair("fine", "", photo[:40, :40, :1], photo[:80, :80, :1]),
     ]
     shares = []
     for candidates in (1, 3):

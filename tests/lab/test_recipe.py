@@ -1,4 +1,5 @@
 import itertools
+import tomllib
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ from leansr.errors import UsageError
 from leansr.lab.nets import build
 from leansr.lab.train.recipe import Recipe, Schedule, load, shipped
 from leansr.lab.train.schedule import rate
+from leansr.zoo.release import releases
 
 GOOD = """
 variant = "sesr-m3"
@@ -26,6 +28,34 @@ def test_shipped_recipes_are_complete(name):
     build(variant, recipe.scale, space=recipe.space)
     assert name.startswith(f"{recipe.variant}_x{recipe.scale}")
     assert msgspec.json.decode(msgspec.json.encode(recipe), type=Recipe) == recipe
+    written = tomllib.loads(shipped()[name].read_text(encoding="utf-8"))
+    assert all_keys(msgspec.to_builtins(recipe)) == all_keys(written)
+
+
+def all_keys(table):
+    """Every key that has a value; TOML has no null."""
+    keys = set()
+    for key, value in table.items():
+        inner = {f"{key}.{name}" for name in all_keys(value)} if isinstance(value, dict) else {key}
+        keys |= set() if value is None else inner
+    return keys
+
+
+@pytest.mark.parametrize("release", releases().values(), ids=lambda r: r.onnx.stem)
+def test_what_a_recipe_expects_is_what_its_release_has(release):
+    # The release was made by a shipped recipe, and that recipe states the release's figures.
+    told = msgspec.convert(release.card["training"]["recipe"], type=Recipe)
+    names = [name for name in shipped() if plain(load(name)) == plain(told)]
+    assert len(names) == 1
+    expect = load(names[0]).expect
+    assert expect.set5_psnr_y == pytest.approx(release.psnr_y("Set5"), abs=0.006)
+    assert expect.set14_psnr_y == pytest.approx(release.psnr_y("Set14"), abs=0.006)
+
+
+def plain(recipe):
+    """But for what it expects, and for where the same tensors to start from are."""
+    start = recipe.start and msgspec.structs.replace(recipe.start, weights="")
+    return msgspec.structs.replace(recipe, expect=None, start=start)
 
 
 @pytest.mark.parametrize(

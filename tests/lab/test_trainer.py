@@ -1,17 +1,23 @@
 import csv
+import hashlib
 import os
 import re
-import shutil
 import signal
 
 import msgspec
 import pytest
+import safetensors.torch
 import torch
+from PIL import Image, ImageOps
 
+from leansr import zoo
 from leansr.errors import DataError, UsageError, WeightsError
-from leansr.lab.train import checkpoint
-from leansr.lab.train.recipe import Data, Schedule, Start
-from leansr.lab.train.trainer import Run
+from leansr.lab.nets import build
+from leansr.lab.train import checkpoint, crops
+from leansr.lab.train.recipe import Data, Optimizer, Schedule, Start
+from leansr.lab.train.schedule import rate
+from leansr.lab.train.trainer import Run, has_compiler
+from leansr.lab.train.validation import mean_psnr
 
 
 def log_of(folder):
@@ -64,6 +70,7 @@ def test_interrupted_and_uninterrupted_end_bit_equal(
     assert state(tmp_path / "cut")["progress"]["step"] == 5
     Run(recipe, tmp_path / "cut", pictures_folder, pictures_folder, quiet).train()
     whole, cut = state(tmp_path / "whole"), state(tmp_path / "cut")
+    assert ("first.expand.weight" in whole["network"]) == (space == "collapsed")
     for key in ("network", "average", "optimizers"):
         assert_same(whole[key], cut[key])
     assert whole["progress"]["step"] == cut["progress"]["step"] == 9
@@ -86,10 +93,9 @@ def test_training_makes_the_network_better(tmp_path, pictures_folder, tiny):
     assert float(rows[-1]["val_psnr"]) > float(rows[0]["val_psnr"]) + 1
     assert float(rows[-1]["lr"]) < 1e-4
     assert all(re.search(r"loss .* lr .* steps/s .* min left .* val .* dB", line) for line in lines)
-    _, facts = checkpoint.read_weights(tmp_path / "run" / "weights.safetensors")
-    best = max(float(row["val_psnr"]) for row in rows)
-    assert float(facts["validation_psnr"]) == pytest.approx(best, abs=1e-4)
-    assert facts["variant"] == "sesr-m3"
+    facts = checkpoint.read_facts(tmp_path / "run" / "weights.safetensors")
+    assert facts.validation_psnr == max(float(row["val_psnr"]) for row in rows)
+    assert facts.recipe == recipe
 
 
 def test_a_budget_of_minutes(tmp_path, pictures_folder, tiny):
@@ -102,15 +108,15 @@ def test_a_budget_of_minutes(tmp_path, pictures_folder, tiny):
     (row,) = log_of(tmp_path / "run")
     assert int(row["step"]) == progress["step"]
     assert row["val_psnr"] == ""
-    _, facts = checkpoint.read_weights(tmp_path / "run" / "weights.safetensors")
-    assert facts["validation_psnr"] == "null"
+    facts = checkpoint.read_facts(tmp_path / "run" / "weights.safetensors")
+    assert facts.validation_psnr is None
     assert (tmp_path / "run" / "weights.safetensors").exists()
 
 
 def test_x4_starts_from_x2(tmp_path, pictures_folder, tiny):
     Run(tiny, tmp_path / "x2", pictures_folder, report=quiet).train()
     weights = tmp_path / "x2" / "weights.safetensors"
-    given, _ = checkpoint.read_weights(weights)
+    given = checkpoint.read_tensors(weights)
     start = Start(weights=str(weights), fresh=("last",))
     recipe = msgspec.structs.replace(tiny, scale=4, start=start, data=Data(lr_crop=8, batch=2))
     run = Run(recipe, tmp_path / "x4", pictures_folder, report=quiet)
@@ -120,6 +126,7 @@ def test_x4_starts_from_x2(tmp_path, pictures_folder, tiny):
             assert torch.equal(own[name], tensor)
             assert torch.equal(run.average[name], tensor)
     assert own["last.weight"].shape == (16, 16, 5, 5)
+    assert run.start_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
     without = msgspec.structs.replace(recipe, start=Start(weights=str(weights)))
     with pytest.raises(WeightsError, match=r"last.weight is \(4, 16, 5, 5\), not \(16, 16, 5, 5\)"):
         Run(without, tmp_path / "no", pictures_folder, report=quiet)
@@ -131,17 +138,20 @@ def test_weights_that_do_not_fit_are_listed(tmp_path, pictures_folder, tiny):
     tensors = network.state_dict()
     tensors["extra"] = torch.zeros(1)
     del tensors["first.bias"]
-    checkpoint.save_weights(path, tensors, {})
     with pytest.raises(WeightsError) as raised:
-        checkpoint.load_strictly(network, checkpoint.read_weights(path)[0], str(path))
+        checkpoint.load_strictly(network, tensors, str(path))
     assert str(raised.value) == (
         f"{path}: does not fit the network: first.bias is missing; extra is not the network's"
     )
     with pytest.raises(UsageError, match="no such part"):
         checkpoint.load_strictly(network, tensors, str(path), fresh=["tail"])
     path.write_text("not weights")
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
-        checkpoint.read_weights(path)
+    for read in (checkpoint.read_tensors, checkpoint.read_facts):
+        with pytest.raises(WeightsError, match="cannot be read as weights"):
+            read(path)
+    safetensors.torch.save_file({"first.bias": network.first.bias.detach()}, path)
+    with pytest.raises(WeightsError, match="was not written by `leansr train`"):
+        checkpoint.read_facts(path)
 
 
 def test_a_run_goes_on_only_as_itself(tmp_path, pictures_folder, tiny):
@@ -149,10 +159,14 @@ def test_a_run_goes_on_only_as_itself(tmp_path, pictures_folder, tiny):
     other = msgspec.structs.replace(tiny, seed=1)
     with pytest.raises(UsageError, match="run of another recipe"):
         Run(other, tmp_path / "run", pictures_folder, report=quiet)
-    shutil.copy(pictures_folder / "a.png", pictures_folder / "z.png")
+    with pytest.raises(UsageError, match="run with other validation pictures"):
+        Run(tiny, tmp_path / "run", pictures_folder, pictures_folder, report=quiet)
+    before = (pictures_folder / "a.png").read_bytes()
+    with Image.open(pictures_folder / "a.png") as picture:
+        ImageOps.invert(picture).save(pictures_folder / "a.png")
     with pytest.raises(UsageError, match="run on other pictures"):
         Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
-    (pictures_folder / "z.png").unlink()
+    (pictures_folder / "a.png").write_bytes(before)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half a checkpoint")
     with pytest.raises(DataError, match="cannot be read as a checkpoint"):
         Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
@@ -162,9 +176,11 @@ def test_a_loss_that_is_lost_ends_the_run(tmp_path, pictures_folder, tiny):
     run = Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
     with torch.no_grad():
         run.network.first.bias.fill_(float("nan"))
-    with pytest.raises(UsageError, match="the loss is nan after 3 steps"):
+    with pytest.raises(UsageError, match="the loss is nan at step 1"):
+        run.train(checkpoint_minutes=0)
+    with pytest.raises(UsageError, match="the loss is nan at step 3"):
         run.train()
-    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["log.csv", "recipe.json"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -198,8 +214,119 @@ def test_without_a_compiler_training_goes_on(tmp_path, pictures_folder, tiny, mo
     assert state(tmp_path / "run")["progress"]["step"] == 9
 
 
-def test_bf16_trains_too(tmp_path, pictures_folder, tiny):
-    recipe = msgspec.structs.replace(tiny, precision="bf16")
-    run = Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
+def test_bf16_is_less_exact_and_keeps_weights_in_float32(tmp_path, pictures_folder, tiny):
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        recipe = msgspec.structs.replace(tiny, precision=precision, validate_every=1)
+        run = Run(recipe, tmp_path / precision, pictures_folder, report=quiet)
+        run.train()
+        assert all(p.dtype == torch.float32 for p in run.network.parameters())
+        losses[precision] = float(log_of(tmp_path / precision)[0]["loss"])
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=1e-2)
+
+
+def test_steps_by_hand(tmp_path, pictures_folder, tiny):
+    """Loss, clipping, rates and the ramped average, against a loop of plain torch."""
+    optimizer = Optimizer(name="adam", lr=1e-2, vector_lr=0.5, weight_decay=0.1, clip=0.05)
+    schedule = Schedule(warmup_steps=1, decay=1.0, steps=4)
+    recipe = msgspec.structs.replace(
+        tiny, seed=5, ema=0.2, optimizer=optimizer, schedule=schedule, validate_every=4
+    )
+    run = Run(recipe, tmp_path / "run", pictures_folder, pictures_folder, report=quiet)
     run.train()
-    assert all(p.dtype == torch.float32 for p in run.network.parameters())
+
+    torch.manual_seed(5)
+    network = build(zoo.find("sesr-m3", 2), 2)
+    average = {name: p.detach().clone() for name, p in network.named_parameters()}
+    kernels = [p for p in network.parameters() if p.ndim == 4]
+    vectors = [p for p in network.parameters() if p.ndim == 1]
+    by_hand = [torch.optim.AdamW(kernels, 1e-2, weight_decay=0.1), torch.optim.Adam(vectors, 5e-3)]
+    for step in range(4):
+        lr, hr = crops.batch(run.pairs, 2, recipe.data, seed=5, step=step)
+        loss = (network(lr) - hr).abs().mean()
+        network.zero_grad()
+        loss.backward()
+        norm = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
+        assert norm > 0.05
+        for p in network.parameters():
+            p.grad *= 0.05 / (norm + 1e-6)
+        for base, one in zip((1e-2, 5e-3), by_hand, strict=True):
+            one.param_groups[0]["lr"] = base * rate(schedule, step, step / 4)
+            one.step()
+        kept = min(0.2, (2 + step) / (11 + step))
+        for name, p in network.named_parameters():
+            average[name] = kept * average[name] + (1 - kept) * p.detach()
+
+    for name, p in network.state_dict().items():
+        torch.testing.assert_close(run.network.state_dict()[name], p, rtol=1e-4, atol=1e-6)
+    saved = checkpoint.read_tensors(tmp_path / "run" / "weights.safetensors")
+    for name, tensor in saved.items():
+        torch.testing.assert_close(tensor, average[name], rtol=1e-4, atol=1e-6)
+    facts = checkpoint.read_facts(tmp_path / "run" / "weights.safetensors")
+    assert facts.validation_psnr == mean_psnr(network, saved, run.validation, border=2)
+
+
+def test_the_best_is_kept_when_training_makes_it_worse(tmp_path, pictures_folder, tiny):
+    recipe = msgspec.structs.replace(
+        tiny,
+        variant="sesr-m5",
+        start=Start(weights="sesr-m5_x2"),
+        optimizer=Optimizer(name="muon", lr=0.02),
+        schedule=Schedule(warmup_steps=0, decay=0.0, steps=3),
+        validate_every=1,
+    )
+    Run(recipe, tmp_path / "run", pictures_folder, pictures_folder, report=quiet).train()
+    values = [float(row["val_psnr"]) for row in log_of(tmp_path / "run")]
+    assert values[-1] < max(values) - 0.1
+    facts = checkpoint.read_facts(tmp_path / "run" / "weights.safetensors")
+    assert facts.validation_psnr == max(values)
+    assert facts.steps == 1 + values.index(max(values))
+
+
+def test_start_must_be_a_release_or_a_file(tmp_path, pictures_folder, tiny):
+    for weights, error in (("sesr-m5_x3", UsageError), ("none.safetensors", WeightsError)):
+        recipe = msgspec.structs.replace(tiny, start=Start(weights=weights))
+        with pytest.raises(error, match=weights):
+            Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_can_be_given_more(tmp_path, pictures_folder, tiny):
+    Run(tiny, tmp_path / "run", pictures_folder, report=quiet).train()
+    more = msgspec.structs.replace(tiny, schedule=Schedule(warmup_steps=2, decay=0.5, steps=12))
+    Run(more, tmp_path / "run", pictures_folder, report=quiet).train()
+    assert [row["step"] for row in log_of(tmp_path / "run")] == ["3", "6", "9", "12"]
+
+
+def test_a_log_row_cut_off_in_the_middle_is_none(tmp_path, pictures_folder, tiny):
+    Run(tiny, tmp_path / "run", pictures_folder, report=quiet).train(max_minutes=1e-9)
+    (tmp_path / "run" / ".checkpoint.pt.x.part").touch()
+    with (tmp_path / "run" / "log.csv").open("a") as file:
+        file.write("3,0.1\n4")
+    Run(tiny, tmp_path / "run", pictures_folder, report=quiet).train()
+    assert [row["step"] for row in log_of(tmp_path / "run")] == ["3", "6", "9"]
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
+def test_compiled_bf16_is_continued_bit_equal(tmp_path, pictures_folder, tiny):
+    recipe = msgspec.structs.replace(tiny, compile=True, precision="bf16")
+    torch._dynamo.reset()
+    Run(recipe, tmp_path / "whole", pictures_folder, report=quiet).train()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
+    Run(recipe, tmp_path / "cut", pictures_folder, report=quiet).train(max_minutes=1e-9)
+    Run(recipe, tmp_path / "cut", pictures_folder, report=quiet).train()
+    assert_same(state(tmp_path / "whole")["network"], state(tmp_path / "cut")["network"])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_trains_and_saves_for_everyone(tmp_path, pictures_folder, tiny):
+    run = Run(tiny, tmp_path / "run", pictures_folder, pictures_folder, report=quiet)
+    assert run.device.type == "cuda"
+    run.train()
+    saved = checkpoint.read_tensors(tmp_path / "run" / "weights.safetensors")
+    assert {tensor.device.type for tensor in saved.values()} == {"cpu"}

@@ -1,5 +1,6 @@
 """The command line. Each command is a file, loaded when it is called."""
 
+import signal
 import sys
 from pkgutil import resolve_name
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import click
 
 import leansr
+from leansr.cli.options import print_error
 from leansr.errors import LeanSRError
 
 # name: where the command is, and its line in the list, so that help loads none of them
@@ -45,19 +47,21 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Runs the command line; errors that a user can cause become one line on stderr."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            # As an exception, so that what was being written is removed on the way out.
+            signal.signal(getattr(signal, name), lambda number, frame: sys.exit(128 + number))
     try:
         return cli.main(arguments, prog_name="leansr", standalone_mode=True)
     except LeanSRError as error:
-        click.echo(f"leansr: {error}", err=True)
+        print_error(error)
         sys.exit(error.exit_code)
     except OSError as error:
         # A full disk, a folder that may not be written: the system's own words name the file.
-        click.echo(f"leansr: {error}", err=True)
+        print_error(error)
         sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name not in {"torch", "safetensors", "msgspec", "onnx", "onnxscript"}:
             raise
-        click.echo(
-            f"leansr: this command needs {error.name}; pip install 'leansr[train]'", err=True
-        )
+        print_error(f"this command needs {error.name}; pip install 'leansr[train]'")
         sys.exit(2)

@@ -33,6 +33,7 @@ class Benchmark(click.ParamType[tuple[str, Path]]):
     multiple=True,
     help="Measure the written file on DIR and state it in the card; may be repeated.",
 )
+@click.option("--licence", default="not stated", show_default=True, help="Of these weights.")
 @options.as_json
 def command(
     weights: Path,
@@ -40,6 +41,7 @@ def command(
     scale: int,
     output: Path,
     benchmarks: tuple[tuple[str, Path], ...],
+    licence: str,
     as_json: bool,
 ) -> None:
     """Make a release of trained weights.
@@ -49,7 +51,7 @@ def command(
     """
     from leansr.lab.export.release import export
 
-    card = export(weights, model, scale, output, dict(benchmarks))
+    card = export(weights, model, scale, output, dict(benchmarks), licence)
     if as_json:
         options.print_json(card)
         return

@@ -1,6 +1,7 @@
 """Options that several commands share, so that a name means the same everywhere."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
 
 scale = click.option("--scale", type=int, default=2, show_default=True, help="Scale factor.")
-threads = click.option("--threads", type=click.IntRange(1), help="CPU threads; all if not given.")
+threads = click.option(
+    "--threads", type=click.IntRange(1, 1024), help="CPU threads; all if not given."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -21,15 +24,27 @@ class Tile(click.ParamType[Any]):
     name = "auto|N|off"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value in ("auto", None) or isinstance(value, int):
+        if value in ("auto", "off") or isinstance(value, int):
             return value
-        if value == "off":
-            return None
-        if not value.isdecimal() or int(value) < 1:
+        if not value.isdecimal() or len(value) > 9 or int(value) < 1:
             self.fail(f"{value!r} is neither auto, off nor a number of pixels", param, ctx)
         return int(value)
 
 
+def print_error(error: object) -> None:
+    """One line on stderr, whatever the names in it hold."""
+    line = "".join(c if c.isprintable() else "?" for c in str(error))
+    click.echo(f"leansr: {line}", err=True)
+
+
 def print_json(value: dict[str, Any]) -> None:
-    """One object on stdout, nothing else there."""
-    click.echo(json.dumps(value, indent=2))
+    """One object on stdout, nothing else there; a figure that is not finite is null."""
+    click.echo(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

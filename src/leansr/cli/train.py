@@ -26,18 +26,15 @@ def command(
 
     RECIPE is a TOML file or the name of one that comes with the package.
     """
-    import torch
-
     from leansr.lab.train import recipe as recipes
     from leansr.lab.train.trainer import Run
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     run = Run(
         recipes.load(recipe),
         folder,
         data,
         validation,
         report=lambda line: click.echo(line, err=True),
+        threads=threads,
     )
     run.train(max_minutes)

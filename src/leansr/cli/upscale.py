@@ -1,11 +1,13 @@
 """`leansr upscale`"""
 
+import os
 import sys
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from leansr import zoo
 from leansr.cli import options
 from leansr.runtime import batch
 from leansr.runtime.upscaler import BACKENDS, Backend, Upscaler
@@ -38,7 +40,7 @@ def command(
     output: Path | None,
     model: str,
     scale: int,
-    tile: int | Literal["auto"] | None,
+    tile: int | Literal["auto", "off"],
     backend: Backend,
     threads: int | None,
     weights: Path | None,
@@ -57,17 +59,19 @@ def command(
     def upscaler() -> Upscaler:
         return Upscaler(model, scale, backend=backend, threads=threads, tile=tile, weights=weights)
 
+    zoo.find(model, scale)
     jobs = batch.plan(inputs, output, scale)
     failures = 0
     outcomes = batch.run(jobs, upscaler, existing)
-    hidden = len(jobs) < 2 or not sys.stderr.isatty()
+    hidden = len(jobs) < 2 or sys.stderr is None or not sys.stderr.isatty()
     with click.progressbar(
         outcomes, length=len(jobs), label="Upscaling", file=sys.stderr, hidden=hidden
     ) as shown:
         for outcome in shown:
             if outcome.error is not None:
                 failures += 1
-                click.echo(f"leansr: {outcome.error}", err=True)
+                options.print_error(outcome.error)
             elif outcome.status == "done":
-                click.echo(outcome.job.target)
+                # As bytes: a name need not be text in the encoding of stdout.
+                click.echo(os.fsencode(outcome.job.target))
     sys.exit(1 if failures else 0)

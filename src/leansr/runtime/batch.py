@@ -1,6 +1,7 @@
 """Files and folders of pictures: what goes where, and one bad file that does not stop the rest."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,45 +35,39 @@ def plan(inputs: Sequence[Path], output: Path | None, scale: int) -> list[Job]:
     """The jobs of a command line, or UsageError if it does not say where something goes.
 
     One file goes to the file `output`, or to `photo_x2.jpg` beside `photo.jpg`. Several files, or
-    a folder, go to the folder `output` under the same names, subfolders too.
+    a folder, go to the folder `output` under the same names, subfolders too. An input that an
+    earlier call made of another one is not taken for an input again.
     """
-    for path in inputs:
-        if not path.exists() and not path.suffix:
-            raise UsageError(f"{path}: no such file or folder")
     if output is None:
         for path in inputs:
-            if path.is_dir():
+            if os.path.isdir(path):
                 raise UsageError(f"{path}: is a folder; say where its pictures go with -o FOLDER")
-        return [Job(path, path.with_stem(f"{path.stem}_x{scale}")) for path in inputs]
-    is_single = len(inputs) == 1 and not inputs[0].is_dir()
-    if is_single and not output.is_dir() and output.suffix.lower() in FORMATS:
-        return [Job(inputs[0], output)]
-    if output.is_file() or (is_single and output.suffix and not output.is_dir()):
-        codecs.format_of(output)
-        raise UsageError(f"{output}: is a file; several pictures go to a folder")
-    jobs = []
-    for path in inputs:
-        pictures = list(_pictures(path, output))
-        if not pictures:
-            raise UsageError(f"{path}: holds no pictures")
-        jobs += [Job(source, output / name) for source, name in pictures]
-    return jobs
+        jobs = [Job(path, path.with_stem(f"{path.stem}_x{scale}")) for path in inputs]
+        made = {_real(job.target) for job in jobs}
+        jobs = [job for job in jobs if _real(job.source) not in made]
+    else:
+        jobs = _into(inputs, output)
+    return list(dict.fromkeys(jobs))
 
 
 def run(
-    jobs: Iterable[Job], upscaler: Callable[[], Upscaler], existing: Existing
+    jobs: Sequence[Job], upscaler: Callable[[], Upscaler], existing: Existing
 ) -> Iterator[Outcome]:
     """Does the jobs one after the other and yields what became of each.
 
     `upscaler` is called once, when the first picture that is needed has been found.
     """
     ready: Upscaler | None = None
-    taken: set[Path] = set()
+    sources = {_real(job.source) for job in jobs}
+    taken: set[str] = set()
     for job in jobs:
         try:
-            if job.target.resolve() in taken:
+            target = _real(job.target)
+            if target in taken:
                 raise PictureError(f"{job.source}: {job.target} is already another one's output")
-            taken.add(job.target.resolve())
+            taken.add(target)
+            if target in sources:
+                raise PictureError(f"{job.source}: {job.target} is an input; give another -o")
             if not _is_wanted(job, existing):
                 yield Outcome(job, "skipped")
                 continue
@@ -88,16 +83,40 @@ def run(
 def upscale_file(upscaler: Upscaler, job: Job) -> None:
     """Reads, upscales and writes one picture; PictureError if that cannot be."""
     picture = codecs.read(job.source)
-    codecs.check_format(picture, job.target)
-    codecs.write(picture.with_pixels(upscaler(picture.pixels)), job.target)
+    codecs.check_format(picture, job.target, upscaler.scale)
+    try:
+        pixels = upscaler(picture.pixels)
+    except MemoryError as cause:
+        raise PictureError(
+            f"{job.source}: does not fit into memory; try a smaller --tile or fewer --threads"
+        ) from cause
+    codecs.write(picture.with_pixels(pixels), job.target)
+
+
+def _into(inputs: Sequence[Path], output: Path) -> list[Job]:
+    is_single = len(inputs) == 1 and not os.path.isdir(inputs[0])
+    is_picture = output.suffix.lower() in FORMATS and not os.path.isdir(output)
+    if is_single and is_picture:
+        return [Job(inputs[0], output)]
+    if is_single and output.suffix.lower() in UNSUPPORTED and not os.path.isdir(output):
+        raise UsageError(f"{output}: {output.suffix} cannot be written")
+    if is_picture or os.path.isfile(output):
+        raise UsageError(f"{output}: is a file; several pictures go to a folder")
+    jobs = []
+    for path in inputs:
+        pictures = list(_pictures(path, output))
+        if not pictures and len(inputs) == 1:
+            raise UsageError(f"{path}: holds no pictures")
+        jobs += [Job(source, output / name) for source, name in pictures]
+    return jobs
 
 
 def _is_wanted(job: Job, existing: Existing) -> bool:
     """Whether the target is to be written; PictureError if it may not be."""
-    if not job.target.exists():
+    if os.path.isdir(job.target):
+        raise PictureError(f"{job.target}: is a folder where {job.source} should go")
+    if not os.path.lexists(job.target):
         return True
-    if job.source.exists() and job.target.samefile(job.source):
-        raise PictureError(f"{job.source}: would be overwritten by its own output")
     if existing == "error":
         raise PictureError(
             f"{job.target}: exists already; give --overwrite or --skip-existing, or another -o"
@@ -107,11 +126,18 @@ def _is_wanted(job: Job, existing: Existing) -> bool:
 
 def _pictures(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
     """Every picture of a file or folder with its name below the output; not the output's own."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         yield path, Path(path.name)
         return
     known = {*FORMATS, *UNSUPPORTED}
+    inside = _real(output) + os.sep if _real(output).startswith(_real(path) + os.sep) else None
     for source in sorted(path.rglob("*")):
-        is_output = output != path and output.resolve() in source.resolve().parents
-        if source.suffix.lower() in known and source.is_file() and not is_output:
+        if source.suffix.lower() not in known or os.path.isdir(source):
+            continue
+        if inside is None or not _real(source).startswith(inside):
             yield source, source.relative_to(path)
+
+
+def _real(path: Path) -> str:
+    # Path.resolve raises on a loop of links; a loop is the reader's to name.
+    return os.path.realpath(path)

@@ -65,7 +65,10 @@ def evaluate(upscale: Upscale, scale: int, data: Path) -> Evaluation:
         height, width = (side // scale * scale for side in hr.shape[:2])
         hr = hr[:height, :width]
         lr = _lr_of(path, hr, scale) if is_given else resize(hr, Fraction(1, scale))
-        rows.append(compare(upscale(lr), hr, border=scale))
+        try:
+            rows.append(compare(upscale(lr), hr, border=scale))
+        except ValueError as cause:
+            raise DataError(f"{path}: cannot be measured ({cause})") from cause
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     protocol = Protocol(
         colour="BT.601 luma (16..235) and RGB",

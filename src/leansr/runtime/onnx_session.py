@@ -1,7 +1,6 @@
 """A released network in ONNX Runtime."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -33,12 +32,20 @@ class OnnxSession:
         facts = self._session.get_modelmeta().custom_metadata_map
         if facts.get("leansr.schema") != SCHEMA:
             raise WeightsError(f"{path}: is not a network written by `leansr export`")
-        self.variant = facts["leansr.variant"]
-        self.scale = int(facts["leansr.scale"])
-        self.halo = int(facts["leansr.halo"])
-        self.colour: Literal["y", "rgb"] = "y" if facts["leansr.colour"] == "y" else "rgb"
+        try:
+            self.variant = facts["leansr.variant"]
+            self.scale = int(facts["leansr.scale"])
+            self.halo = int(facts["leansr.halo"])
+        except (KeyError, ValueError) as cause:
+            raise WeightsError(f"{path}: its metadata is damaged ({cause})") from cause
+        if self.halo < 0 or self.scale < 1:
+            raise WeightsError(f"{path}: its metadata is damaged (halo {self.halo})")
 
     def __call__(self, lr: Floats) -> Floats:
-        (sr,) = self._session.run(["sr"], {"lr": np.ascontiguousarray(lr.transpose(2, 0, 1)[None])})
+        planes = np.ascontiguousarray(lr.transpose(2, 0, 1)[None])
+        try:
+            (sr,) = self._session.run(["sr"], {"lr": planes})
+        except onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException as cause:
+            raise MemoryError(str(cause)) from cause
         result: Floats = sr[0].transpose(1, 2, 0)
         return result

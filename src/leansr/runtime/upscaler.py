@@ -31,7 +31,7 @@ Network = Callable[[Floats], Floats]
 class Upscaler:
     """A network made ready once, for any number of pictures.
 
-    `tile` is the side of the tiles in LR pixels, "auto", or None for the whole picture at once;
+    `tile` is the side of the tiles in LR pixels, "auto", or "off" for the whole picture at once;
     whichever it is, the result is the same to float rounding. `threads` is all cores if None.
     `weights` is an ONNX file of `leansr export` in place of the released one.
     """
@@ -43,7 +43,7 @@ class Upscaler:
         *,
         backend: Backend = "auto",
         threads: int | None = None,
-        tile: int | Literal["auto"] | None = "auto",
+        tile: int | Literal["auto", "off"] = "auto",
         weights: str | Path | None = None,
     ) -> None:
         variant = zoo.find(model, scale)
@@ -51,18 +51,19 @@ class Upscaler:
             raise UsageError(f"{backend}: no such backend; one of {', '.join(BACKENDS)}")
         if threads is not None and threads < 1:
             raise UsageError(f"threads are 1 or more, not {threads}")
-        if tile is not None and tile != "auto" and tile < 1:
-            raise UsageError(f"a tile is 1 pixel or more a side, not {tile}")
+        if tile not in ("auto", "off") and not (isinstance(tile, int) and tile >= 1):
+            raise UsageError(f"a tile is auto, off or 1 pixel or more a side, not {tile}")
         path = Path(weights) if weights is not None else release_of(model, scale).onnx
         self._threads = threads or available_cores()
         # Tiles side by side, each on one thread, waste less than a tile's layers split in two:
         # no waiting for each other after every layer (docs/decisions/004).
-        self._network = OnnxSession(path, self._threads if tile is None else 1)
+        self._network = OnnxSession(path, self._threads if tile == "off" else 1)
         if (self._network.variant, self._network.scale) != (model, scale):
             found = f"{self._network.variant} x{self._network.scale}"
             raise WeightsError(f"{path}: is {found}, not {model} x{scale}")
         self.model, self.scale, self.colour = model, scale, variant.colour
-        self._tile = AUTO_TILE if tile == "auto" else tile
+        sides = {"auto": AUTO_TILE, "off": None}
+        self._tile: int | None = tile if isinstance(tile, int) else sides[tile]
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """`(H, W)`, `(H, W, 3)` or `(H, W, 4)` scaled up, of the same dtype.
@@ -77,6 +78,11 @@ class Upscaler:
 
     def _upscale(self, pixels: Pixels) -> Pixels:
         height, width, channels = pixels.shape
+        if channels in (2, 4) and np.ptp(pixels[..., -1]) == 0:
+            # Opaque must stay opaque to the last level, which no network promises at a border.
+            colours = self._upscale(pixels[..., :-1])
+            alpha = np.full((*colours.shape[:2], 1), pixels[0, 0, -1])
+            return np.concatenate([colours, alpha], axis=2)
         shape = height * self.scale, width * self.scale, channels
         result: Pixels = np.empty(shape, pixels.dtype)
         halo = max(self._network.halo, _CHROMA_HALO)

@@ -67,8 +67,12 @@ def _through_conv(source: _Reach, node: onnx.NodeProto, weight: Sequence[int]) -
     if any(stride != 1 for stride in attributes.get("strides", [1])):
         raise ExportError(f"{node.name}: a strided convolution is not known to the graph walk")
     dilations = attributes.get("dilations", [1, 1])
-    radius = max((k - 1) * d for k, d in zip(weight[2:], dilations, strict=True))
-    return _Reach(source.radius + Fraction(radius, 2) / source.resolution, source.resolution)
+    radii = [(k - 1) * d // 2 for k, d in zip(weight[2:], dilations, strict=True)]
+    # Anything else shifts or shrinks the picture, and half the kernel is not its reach.
+    is_centred = all(k % 2 for k in weight[2:]) and attributes.get("pads", [0] * 4) == radii * 2
+    if not is_centred or attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
+        raise ExportError(f"{node.name}: a convolution that is not padded to keep its size")
+    return _Reach(source.radius + Fraction(max(radii)) / source.resolution, source.resolution)
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

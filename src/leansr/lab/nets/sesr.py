@@ -127,7 +127,7 @@ class SESR(Network):
             body += [block(channels, channels, 3, width, residual=True, gain=1.0)]
             body += [nn.PReLU(channels) if activation == "prelu" else nn.ReLU()]
         self.body = nn.Sequential(*body)
-        # Starting near bicubic's error, not far from it: 0.02 dB after 1500 steps.
+        # The input residual alone is nearest neighbour; the rest starts as little beside it.
         self.last = block(channels, scale**2, 5, width, residual=False, gain=0.1)
         # x4 is two steps of 2 (section 4.1), whose channel order is not that of one step of 4.
         self.shuffle = nn.Sequential(*[nn.PixelShuffle(2)] * (scale // 2))

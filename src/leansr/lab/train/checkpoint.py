@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import safetensors
 import safetensors.torch
 import torch
@@ -12,24 +13,59 @@ from torch import Tensor, nn
 
 from leansr.errors import DataError, UsageError, WeightsError
 from leansr.image.codecs import beside
+from leansr.lab.nets.collapse import Space
 from leansr.lab.train.pictures import Pair
+from leansr.lab.train.recipe import Recipe
+
+_HEADER_KEY = "leansr"
 
 
-def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """A safetensors file of `tensors`, with what they are in its header."""
-    plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What training-form weights are and where they come from, kept in the file's header.
+
+    `start_sha256` is of the file that training started from, empty if it started afresh;
+    `validation_psnr` is in dB, None if there were no validation pictures.
+    """
+
+    variant: str
+    scale: int
+    space: Space
+    recipe: Recipe
+    start_sha256: str
+    steps: int
+    minutes: float
+    validation_psnr: float | None
+    data: str
+    data_licence: str
+    torch: str
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
+    """A safetensors file of training-form `tensors`."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {_HEADER_KEY: msgspec.json.encode(facts).decode()}
     with beside(path) as part:
-        part.write_bytes(safetensors.torch.save(plain, dict(metadata)))
+        part.write_bytes(safetensors.torch.save(plain, header))
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header of a weights file; WeightsError if it is none."""
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file; WeightsError if it is none."""
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        return safetensors.torch.load_file(path), metadata
+        return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as cause:
         raise WeightsError(f"{path}: cannot be read as weights ({cause})") from cause
+
+
+def read_facts(path: Path) -> Facts:
+    """What a weights file of `leansr train` says of itself; WeightsError if it is not one."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+        return msgspec.json.decode(header[_HEADER_KEY], type=Facts)
+    except (OSError, safetensors.SafetensorError) as cause:
+        raise WeightsError(f"{path}: cannot be read as weights ({cause})") from cause
+    except (KeyError, msgspec.MsgspecError) as cause:
+        raise WeightsError(f"{path}: was not written by `leansr train` ({cause})") from cause
 
 
 def load_strictly(
@@ -59,20 +95,25 @@ def load_strictly(
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """All that a run needs to go on as if it had not stopped."""
+    # What a run left that was killed while it wrote.
+    for left in path.parent.glob(f".{path.name}.*.part"):
+        left.unlink()
     with beside(path) as part:
         torch.save(dict(state), part)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """A run's last checkpoint; DataError if it cannot be read."""
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as cause:  # torch.load names no error type for a damaged file
         raise DataError(f"{path}: cannot be read as a checkpoint ({cause})") from cause
     return state
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:
-    """A hash of the pictures' names and sizes: a run goes on only with the same ones."""
-    text = "\n".join(f"{pair.name} {pair.hr.shape}" for pair in pairs)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """A hash of pictures and their names: a run goes on only with the same ones."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.name} {pair.file_sha256}\n".encode())
+    return digest.hexdigest()

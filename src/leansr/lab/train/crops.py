@@ -27,7 +27,9 @@ def batch(
     lr_crop = data.lr_crop
     for _ in range(data.batch):
         places = [_place(pairs, lr_crop, random) for _ in range(data.candidates)]
-        pair, y, x = max(places, key=lambda place: _detail(place, lr_crop))
+        if data.candidates > 1:
+            places.sort(key=lambda place: _detail(place, lr_crop))
+        pair, y, x = places[-1]
         turns, flip = int(random.integers(4)), bool(random.integers(2))
         for crops, pixels, factor in ((lrs, pair.lr, 1), (hrs, pair.hr, scale)):
             side = lr_crop * factor
@@ -45,7 +47,7 @@ def _place(pairs: Sequence[Pair], side: int, random: np.random.Generator) -> Pla
 def _detail(place: Place, side: int) -> float:
     """How much neighbours differ in a crop, on every second row: enough to rank candidates."""
     pair, y, x = place
-    crop = pair.lr[y : y + side : 2, x : x + side, 0].astype(np.int32)
+    crop = pair.lr[y : y + side : 2, x : x + side].astype(np.int32)
     return float(np.abs(np.diff(crop, axis=0)).mean() + np.abs(np.diff(crop, axis=1)).mean())
 
 

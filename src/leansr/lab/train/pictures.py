@@ -1,25 +1,24 @@
 """Training pictures, from a folder or a pack, decoded once into memory."""
 
-import hashlib
-import io
 import json
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from leansr.errors import DataError
+from leansr.errors import DataError, PictureError
+from leansr.image import codecs
 from leansr.image.arrays import Pixels, from_unit, to_unit
 from leansr.image.codecs import beside
 from leansr.image.colour import luma
 from leansr.image.resize import resize
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+SUFFIXES = set(codecs.FORMATS)
 _HEADER = "pack.json"
 # At most what a zip adds to a file beside twice its name: local and central header, end record.
 _ZIP_ENTRY = 256
@@ -41,6 +40,7 @@ class Pair:
     """
 
     name: str
+    file_sha256: str
     lr: Pixels
     hr: Pixels
 
@@ -53,7 +53,10 @@ def encoded(data: Path) -> Iterator[tuple[str, bytes]]:
         return
     with _opened(data) as pack:
         for name in sorted(set(pack.namelist()) - {_HEADER}):
-            yield name, pack.read(name)
+            try:
+                yield name, pack.read(name)
+            except zipfile.BadZipFile as cause:
+                raise DataError(f"{data}: is damaged at {name} ({cause}); pack it again") from cause
 
 
 def provenance(data: Path) -> Provenance:
@@ -62,6 +65,8 @@ def provenance(data: Path) -> Provenance:
         return Provenance(source=f"the folder {data.name}", licence="not stated")
     with _opened(data) as pack:
         header = json.loads(pack.read(_HEADER))
+    if header["schema"] != 1:
+        raise DataError(f"{data}: is a pack of a newer LeanSR (schema {header['schema']})")
     return Provenance(header["source"], header["licence"])
 
 
@@ -76,6 +81,8 @@ def pack(folder: Path, target: Path, origin: Provenance, max_mib: float | None =
         raise DataError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
     if max_mib is not None:
         files = _fitting(files, int(max_mib * 2**20) - _ZIP_ENTRY - len(json.dumps(vars(origin))))
+        if not files:
+            raise DataError(f"{target}: not one picture fits into {max_mib:g} MiB")
     with beside(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_HEADER, json.dumps({"schema": 1, **vars(origin)}, indent=1))
         for name, content in files:
@@ -100,7 +107,8 @@ def load(data: Path, scale: int, colour: str, smallest_lr: int = 1) -> list[Pair
                 f"{name}: {rgb.shape[1]} x {rgb.shape[0]} pixels are fewer than the "
                 f"{smallest_lr * scale} a side that the crop needs"
             )
-        return Pair(name, planes(resize(hr, Fraction(1, scale)), colour), planes(hr, colour))
+        lr = resize(hr, Fraction(1, scale))
+        return Pair(name, sha256(content).hexdigest(), planes(lr, colour), planes(hr, colour))
 
     if not data.exists():
         raise DataError(f"{data}: no such folder or pack")
@@ -121,7 +129,7 @@ def planes(rgb: Pixels, colour: str) -> Pixels:
 def _fitting(files: list[tuple[str, bytes]], room: int) -> list[tuple[str, bytes]]:
     # By the hash of the name: no folder or source is preferred, and every run takes the same.
     kept = set()
-    for name, content in sorted(files, key=lambda file: hashlib.sha256(file[0].encode()).digest()):
+    for name, content in sorted(files, key=lambda file: sha256(file[0].encode()).digest()):
         cost = len(content) + 2 * len(name.encode()) + _ZIP_ENTRY
         if cost <= room:
             kept.add(name)
@@ -130,11 +138,12 @@ def _fitting(files: list[tuple[str, bytes]], room: int) -> list[tuple[str, bytes
 
 
 def _decoded(name: str, content: bytes) -> Pixels:
+    """8-bit RGB `(H, W, 3)`; grey has three equal channels, alpha is left out."""
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as cause:
-        raise DataError(f"{name}: cannot be decoded ({cause}); remove or replace it") from cause
+        pixels = codecs.decode(content, name).pixels
+    except PictureError as cause:
+        raise DataError(f"{cause}; remove or replace it") from cause
+    return np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
 
 
 def _opened(path: Path) -> zipfile.ZipFile:

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from leansr.errors import UsageError
 from leansr.lab.nets.collapse import Space
+from leansr.zoo.release import releases
 
 Positive = Annotated[float, Meta(gt=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -27,7 +28,7 @@ class Data(Strict, frozen=True):
     Of `candidates` random places, each crop is the one with the most detail.
     """
 
-    lr_crop: Count
+    lr_crop: Annotated[int, Meta(ge=4)]
     batch: Count
     candidates: Count = 1
 
@@ -62,10 +63,25 @@ class Schedule(Strict, frozen=True):
 
 
 class Start(Strict, frozen=True):
-    """Weights to start from; the parts named in `fresh` are new, all else must be there."""
+    """Weights to start from; the parts named in `fresh` are new, all else must be there.
+
+    `weights` is a .safetensors file, or a release like "sesr-m5_x2", whose tensors are those of
+    the direct space.
+    """
 
     weights: str
     fresh: tuple[str, ...] = ()
+
+    def path(self) -> Path:
+        """The file; UsageError if there is no release of that name."""
+        path = Path(self.weights)
+        if path.suffix == ".safetensors":
+            return path
+        by_name = {f"{name}_x{scale}": r.tensors for (name, scale), r in releases().items()}
+        if self.weights not in by_name:
+            known = ", ".join(by_name)
+            raise UsageError(f"{self.weights}: no such release; a .safetensors file, or {known}")
+        return by_name[self.weights]
 
 
 class Expect(Strict, frozen=True):
