@@ -272,13 +272,14 @@ def test_the_best_is_kept_when_training_makes_it_worse(tmp_path, pictures_folder
         tiny,
         variant="sesr-m5",
         start=Start(weights="sesr-m5_x2"),
-        optimizer=Optimizer(name="muon", lr=0.02),
-        schedule=Schedule(warmup_steps=0, decay=0.0, steps=3),
+        # A warm-up that goes on far too long: good weights are lost step by step.
+        optimizer=Optimizer(name="muon", lr=0.5),
+        schedule=Schedule(warmup_steps=500, decay=0.0, steps=6),
         validate_every=1,
     )
     Run(recipe, tmp_path / "run", pictures_folder, pictures_folder, report=quiet).train()
     values = [float(row["val_psnr"]) for row in log_of(tmp_path / "run")]
-    assert values[-1] < max(values) - 0.1
+    assert values[-1] < max(values) - 0.5
     facts = checkpoint.read_facts(tmp_path / "run" / "weights.safetensors")
     assert facts.validation_psnr == max(values)
     assert facts.steps == 1 + values.index(max(values))
