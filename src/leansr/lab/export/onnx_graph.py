@@ -1,6 +1,5 @@
 """A deployed network as an ONNX graph, equal to torch or not written at all."""
 
-import copy
 import logging
 import warnings
 
@@ -13,7 +12,7 @@ from torch.export import Dim
 
 from leansr.errors import ExportError
 from leansr.lab.export.graph import geometry
-from leansr.lab.nets.collapse import is_deployed
+from leansr.lab.nets.collapse import is_deployed, replaced
 from leansr.zoo.variant import Variant
 
 # Two runtimes may add in another order; a wrong export differs by far more than this.
@@ -23,7 +22,8 @@ TOLERANCE = 1e-4
 class SplitPReLU(nn.Module):
     """PReLU as (1 + a) / 2 x + (1 - a) / 2 |x|.
 
-    ONNX Runtime has no fast kernel for PRelu: the same network is 1.6 to 1.9 times as fast so.
+    ONNX Runtime has no fast kernel for PRelu: SESR is about 1.5 times as fast so
+    (benchmarks/prelu.py).
     """
 
     linear: Tensor
@@ -89,12 +89,7 @@ def largest_difference(
 
 def with_split_prelu(network: nn.Module) -> nn.Module:
     """A copy of `network` whose PReLUs are in the form that ONNX Runtime runs fast."""
-    network = copy.deepcopy(network)
-    for name, module in list(network.named_modules()):
-        if isinstance(module, nn.PReLU):
-            parent, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent), child, SplitPReLU(module))
-    return network
+    return replaced(network, lambda m: SplitPReLU(m) if isinstance(m, nn.PReLU) else None)
 
 
 def traced(network: nn.Module, channels: int) -> onnx.ModelProto:

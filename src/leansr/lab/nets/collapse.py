@@ -1,6 +1,7 @@
 """Linear chains of convolutions become one, and networks of them their deploy form."""
 
 import copy
+from collections.abc import Callable
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -24,12 +25,18 @@ Network = TypeVar("Network", bound=nn.Module)
 
 def deploy(network: Network) -> Network:
     """A copy of `network` in evaluation mode with every collapsible block collapsed."""
-    network = copy.deepcopy(network).eval()
-    with torch.no_grad():
-        for name, module in list(network.named_modules()):
-            if isinstance(module, Collapsible):
-                parent, _, child = name.rpartition(".")
-                setattr(network.get_submodule(parent), child, module.collapse())
+    return replaced(network, lambda m: m.collapse() if isinstance(m, Collapsible) else None).eval()
+
+
+@torch.no_grad()
+def replaced(network: Network, twin: Callable[[nn.Module], nn.Module | None]) -> Network:
+    """A copy of `network` with `twin(module)` in place of each module that has one."""
+    network = copy.deepcopy(network)
+    for name, module in list(network.named_modules()):
+        other = twin(module)
+        if other is not None:
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, other)
     return network
 
 
