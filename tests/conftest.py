@@ -2,7 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# No test asserts a time: these machines are shared.
+settings.register_profile("leansr", deadline=None)
+settings.load_profile("leansr")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -19,6 +19,9 @@ OPTIONS = {
     "models": "as_json",
     "evaluate": "variant scale data weights threads as_json",
     "train": "recipe data folder validation max_minutes threads",
+    "import": "checkpoint model scale output",
+    "collapse": "variant scale weights seed as_json",
+    "profile": "variant scale size convention layers as_json",
     "export": "weights model scale output benchmarks licence as_json",
     "data": "",
 }

@@ -13,7 +13,7 @@ FINITE = [key for key in releases() if not zoo.VARIANTS[key[0]].is_global]
 
 
 @pytest.mark.parametrize(("variant", "scale"), FINITE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     height=st.integers(1, 60),
     width=st.integers(1, 60),

@@ -5,7 +5,8 @@ LeanSRError
 ├── PictureError    a picture cannot be read, understood or written
 ├── DataError       a folder, pack or benchmark is not what it should be
 ├── WeightsError    a weights file or release is missing, damaged or of another network
-└── ExportError     a network cannot be exported, or its export is not equal to it
+├── ExportError     a network cannot be exported, or its export is not equal to it
+└── MeasureError    a network does something that what measures it does not know
 
 Messages are one line: what failed, on which file, what to do.
 """
@@ -37,3 +38,7 @@ class WeightsError(LeanSRError):
 
 class ExportError(LeanSRError):
     """A network cannot be exported, or its export is not equal to it."""
+
+
+class MeasureError(LeanSRError):
+    """A network does something that what measures it does not know."""

@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from leansr.lab.train.recipe import Data, Optimizer, Recipe, Schedule
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """On pictures as small as these, threads cost more than they give."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 
 from leansr import cli
 from leansr.errors import LeanSRError
-from leansr.lab.train import checkpoint
+from leansr.lab import weights as weights_file
 
 RECIPE = """
 variant = "sesr-m3"
@@ -42,7 +42,7 @@ def test_pack_train_export(tmp_path, pictures_folder):
     done = leansr("export", weights, "--model", "sesr-m3", "--scale", 2, "-o", target)
     assert done.exit_code == 0, done.output
     assert "2.05 G Multi-Adds" in done.stdout
-    facts = checkpoint.read_facts(weights)
+    facts = weights_file.read_facts(weights)
     assert (facts.data, facts.data_licence) == ("ours", "CC0")
 
 

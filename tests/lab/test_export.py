@@ -6,12 +6,12 @@ import onnx
 import pytest
 import safetensors.torch
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from leansr import Upscaler, zoo
 from leansr.errors import DataError, ExportError, WeightsError
 from leansr.lab.export import onnx_graph
-from leansr.lab.export.graph import geometry
+from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.export.release import export
 from leansr.lab.nets import build
@@ -41,22 +41,22 @@ def test_graph_is_small_and_says_its_geometry(name, scale):
     facts = {p.key: p.value for p in model.metadata_props}
     blocks = variant.arguments["blocks"]
     assert facts["leansr.halo"] == str(2 + blocks + 2)
-    kernels = sum(p.numel() for p in network.parameters() if p.ndim == 4)
-    assert geometry(model).multi_adds_per_pixel == kernels
 
 
-def test_halo_is_the_reach_of_the_gradient():
+@pytest.mark.parametrize("name", ["sesr-m3", "fmen-s", "fsrcnn"])
+def test_halo_is_the_reach_of_the_gradient(name):
     """From the other side: which input pixels move an output pixel."""
-    network = build(zoo.find("sesr-m3", 2), 2)
+    variant = zoo.find(name, 2)
+    network = deployed(name, 2).double()
     with torch.no_grad():
         for p in network.parameters():
-            p.fill_(0.01)
-    lr = torch.rand(1, 1, 31, 31, requires_grad=True)
-    network(lr)[0, 0, 30, 31].backward()
-    rows, columns = lr.grad[0, 0].nonzero(as_tuple=True)
-    halo = geometry(to_onnx(network.deploy(), zoo.find("sesr-m3", 2), 2)).halo
-    assert (rows.min(), rows.max()) == (15 - halo, 15 + halo)
-    assert (columns.min(), columns.max()) == (15 - halo, 15 + halo)
+            p.abs_()  # nothing is switched off, and nothing cancels
+    lr = torch.rand(1, variant.channels, 121, 121, dtype=torch.float64, requires_grad=True)
+    network(lr)[0, 0, 120:122, 120:122].sum().backward()
+    reached = lr.grad.abs().sum(dim=(0, 1)).nonzero()
+    reach = halo(onnx_graph.traced(network.float(), variant.channels))
+    assert reached.min() == 60 - reach
+    assert reached.max() == 60 + reach
 
 
 def graph_of(nodes, weights):
@@ -69,31 +69,62 @@ def graph_of(nodes, weights):
     return helper.make_model(helper.make_graph(nodes, "test", [lr], [sr], tensors))
 
 
-def test_halo_after_depth_to_space_counts_in_lr_pixels():
-    nodes = [
-        helper.make_node("Conv", ["lr", "a"], ["x"], pads=[1] * 4),
-        helper.make_node("DepthToSpace", ["x"], ["y"], blocksize=2),
-        helper.make_node("Conv", ["y", "b"], ["sr"], pads=[3] * 4, dilations=[3, 3]),
-    ]
-    found = geometry(graph_of(nodes, {"a": (4, 1, 3, 3), "b": (1, 1, 3, 3)}))
-    # One LR pixel, then three pixels at twice the resolution.
-    assert found.halo == 3
-    assert found.multi_adds_per_pixel == 36 + 9 * 4
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        # One LR pixel, then three pixels at twice the resolution.
+        (
+            [
+                helper.make_node("Conv", ["lr", "a"], ["x"], pads=[1] * 4),
+                helper.make_node("DepthToSpace", ["x"], ["y"], blocksize=2),
+                helper.make_node("Conv", ["y", "b"], ["sr"], pads=[3] * 4, dilations=[3, 3]),
+            ],
+            3,
+        ),
+        # Shifted: all that it sees lies after its place.
+        ([helper.make_node("Conv", ["lr", "b"], ["sr"], pads=[0, 0, 2, 2])], 2),
+        ([helper.make_node("MaxPool", ["lr"], ["sr"], kernel_shape=[5, 5], pads=[2] * 4)], 2),
+        # Padded beside the convolution, which then sees what it would have seen.
+        (
+            [
+                helper.make_node("Pad", ["lr", "pads"], ["x"], mode="reflect"),
+                helper.make_node("Conv", ["x", "b"], ["sr"]),
+            ],
+            1,
+        ),
+        # Each pixel of a fourfold picture comes from nine fourths of pixels around.
+        ([helper.make_node("ConvTranspose", ["lr", "c"], ["sr"], strides=[4, 4], pads=[4] * 4)], 1),
+        ([helper.make_node("ReduceMean", ["lr"], ["sr"])], None),
+        ([helper.make_node("Conv", ["lr", "b"], ["sr"], strides=[2, 2])], None),
+        ([helper.make_node("Resize", ["lr", "", "", "size"], ["sr"], mode="linear")], None),
+    ],
+)
+def test_halo_of_a_graph(nodes, expected):
+    weights = {"a": (4, 1, 3, 3), "b": (1, 1, 3, 3), "c": (1, 1, 9, 9)}
+    model = graph_of(nodes, weights)
+    pads = np.array([0, 0, 1, 1, 0, 0, 1, 1])
+    model.graph.initializer.append(numpy_helper.from_array(pads, "pads"))
+    assert halo(model) == expected
 
 
 @pytest.mark.parametrize(
-    ("node", "words"),
+    ("nodes", "words"),
     [
-        (helper.make_node("ReduceMean", ["lr"], ["sr"]), "ReduceMean: its reach is not known"),
-        (helper.make_node("Conv", ["lr", "a"], ["sr"], strides=[2, 2]), "strided"),
-        (helper.make_node("Conv", ["lr", "a"], ["sr"], pads=[0, 0, 2, 2]), "keep its size"),
-        (helper.make_node("Conv", ["lr", "a"], ["sr"]), "keep its size"),
-        (helper.make_node("Conv", ["lr", "a"], ["sr"], auto_pad="SAME_UPPER"), "keep its size"),
+        ([helper.make_node("Softmax", ["lr"], ["sr"])], "Softmax: its reach is not known"),
+        ([helper.make_node("Conv", ["lr", "a"], ["sr"], auto_pad="SAME_UPPER")], "by a rule"),
+        ([helper.make_node("Concat", ["lr", "lr"], ["sr"], axis=2)], "more than channels"),
+        (
+            [
+                helper.make_node("DepthToSpace", ["lr"], ["x"], blocksize=2),
+                helper.make_node("Add", ["lr", "x"], ["sr"]),
+            ],
+            "2 resolutions",
+        ),
     ],
 )
-def test_unknown_operations_are_errors(node, words):
+def test_unknown_operations_are_errors(nodes, words):
     with pytest.raises(ExportError, match=words):
-        geometry(graph_of([node], {"a": (1, 1, 3, 3)}))
+        halo(graph_of(nodes, {"a": (1, 1, 3, 3)}))
 
 
 def test_training_form_is_refused():
@@ -180,7 +211,7 @@ def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny):
         with pytest.raises(error, match=words):
             export(path, model, 2, tmp_path / name, benchmarks, "CC0")
     safetensors.torch.save_file(tensors, path)
-    with pytest.raises(WeightsError, match="not written by `leansr train`"):
+    with pytest.raises(WeightsError, match="was written neither by"):
         export(path, "sesr-m3", 2, tmp_path / "a.onnx", {}, "CC0")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "w.safetensors"]
 
@@ -189,7 +220,7 @@ def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny):
 def test_released_tensors_and_graph_are_one_network(release):
     network = build(zoo.find(release.variant, release.scale), release.scale)
     network.load_state_dict(safetensors.torch.load_file(release.tensors))
-    channels = 1 if release.card["colour"] == "y" else 3
     model = onnx.load(release.onnx)
+    channels = zoo.find(release.variant, release.scale).channels
     assert onnx_graph.largest_difference(model, network, channels) <= onnx_graph.TOLERANCE
-    assert geometry(model).halo == release.card["halo"]
+    assert halo(model) == release.card["halo"]

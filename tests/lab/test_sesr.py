@@ -5,7 +5,7 @@ from torch import nn
 from leansr import zoo
 from leansr.lab import papers
 from leansr.lab.nets import build
-from leansr.lab.nets.collapse import chain, identity, is_deployed
+from leansr.lab.nets.collapse import identity, is_deployed
 
 ROWS = [(v.name, s) for v in zoo.VARIANTS.values() if v.family == "sesr" for s in v.scales]
 
@@ -109,13 +109,6 @@ def test_x4_shuffles_twice_by_two():
     expected = nn.functional.pixel_shuffle(nn.functional.pixel_shuffle(features, 2), 2)
     torch.testing.assert_close(network.shuffle(features), expected)
     assert not torch.equal(expected, nn.functional.pixel_shuffle(features, 4))
-
-
-def test_chain_refuses_what_does_not_chain():
-    with pytest.raises(ValueError, match="not a k x k then 1 x 1 chain"):
-        chain(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 2, 3))
-    with pytest.raises(ValueError, match="not a k x k then 1 x 1 chain"):
-        chain(nn.Conv2d(1, 4, 3), nn.Conv2d(5, 2, 1))
 
 
 def test_other_scales_are_refused():

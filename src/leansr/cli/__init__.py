@@ -17,6 +17,18 @@ COMMANDS = {
     "models": ("leansr.cli.models:command", "List every variant and what is known of it."),
     "evaluate": ("leansr.cli.evaluate:command", "Measure PSNR and SSIM on a folder of pictures."),
     "train": ("leansr.cli.train:command", "Train a network by a recipe, or go on with a run."),
+    "import": (
+        "leansr.cli.import_published:command",
+        "Make weights of a checkpoint that the paper's authors published.",
+    ),
+    "collapse": (
+        "leansr.cli.collapse:command",
+        "Prove that a network and its collapsed form are equal, and show what is saved.",
+    ),
+    "profile": (
+        "leansr.cli.profile:command",
+        "Count parameters, Multi-Adds, activations and memory of a network in its two forms.",
+    ),
     "export": ("leansr.cli.export:command", "Make a release of trained weights."),
     "data": ("leansr.cli.data:command", "Prepare training pictures."),
 }

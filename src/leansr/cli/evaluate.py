@@ -14,7 +14,10 @@ from leansr.runtime.upscaler import Upscaler
 @options.scale
 @click.option("--data", type=options.EXISTING_FOLDER, required=True, help="Has HR/, perhaps LR/.")
 @click.option(
-    "--weights", type=options.ANY_PATH, metavar="FILE.onnx", help="Not the released ones."
+    "--weights",
+    type=options.ANY_PATH,
+    metavar="FILE",
+    help="An .onnx of `leansr export`, or .safetensors of `leansr train` or `leansr import`.",
 )
 @options.threads
 @options.as_json
@@ -27,7 +30,12 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure PSNR and SSIM on a folder of pictures."""
-    upscaler = Upscaler(variant, scale, weights=weights, threads=threads)
+    if weights is not None and weights.suffix == ".safetensors":
+        from leansr.lab.export.release import upscaler_of
+
+        upscaler = upscaler_of(weights, variant, scale, threads)
+    else:
+        upscaler = Upscaler(variant, scale, weights=weights, threads=threads)
     result = evaluate(upscaler, scale, data)
     if as_json:
         options.print_json({"variant": variant, "scale": scale, **result.as_json()})

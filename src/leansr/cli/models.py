@@ -6,6 +6,7 @@ import click
 
 from leansr import zoo
 from leansr.cli import options
+from leansr.zoo.costs import costs
 from leansr.zoo.release import releases
 
 
@@ -17,13 +18,13 @@ def command(as_json: bool) -> None:
     if as_json:
         options.print_json({"schema": 1, "models": rows})
         return
-    click.echo("variant            scale   params  Multi-Adds  Set5 dB  Set14 dB  weights")
+    click.echo("variant                  scale     params  Multi-Adds  Set5 dB  Set14 dB  weights")
     for row in rows:
         cells = [
-            f"{row['variant']:18}",
+            f"{row['variant']:24}",
             f"x{row['scale']:<4}",
-            f"{row['params'] or '-':>8}",
-            f"{row['multi_adds'] / 1e9:9.2f}G" if row["multi_adds"] else f"{'-':>10}",
+            f"{row['params']:>9}",
+            f"{row['multi_adds'] / 1e9:9.2f}G",
             *(f"{row[f'{name}_psnr_y'] or '-':>8}" for name in ("set5", "set14")),
             "yes" if row["has_weights"] else "no",
         ]
@@ -37,13 +38,13 @@ def _rows() -> list[dict[str, Any]]:
     for variant in zoo.VARIANTS.values():
         for scale in variant.scales:
             release = known.get((variant.name, scale))
-            card = release.card if release else {}
+            cost = costs()[variant.name, scale]
             rows.append(
                 {
                     "variant": variant.name,
                     "scale": scale,
-                    "params": card.get("params"),
-                    "multi_adds": card.get("multi_adds"),
+                    "params": cost.params,
+                    "multi_adds": cost.multi_adds,
                     "set5_psnr_y": release.psnr_y("Set5") if release else None,
                     "set14_psnr_y": release.psnr_y("Set14") if release else None,
                     "has_weights": release is not None,

@@ -31,6 +31,18 @@ class Tile(click.ParamType[Any]):
         return int(value)
 
 
+class Size(click.ParamType[Any]):
+    """Width x height in pixels."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        sides = str(value).split("x")
+        if len(sides) != 2 or not all(s.isdecimal() and 0 < int(s) < 100_000 for s in sides):
+            self.fail(f"{value!r} is not width x height, like 1280x720", param, ctx)
+        return int(sides[0]), int(sides[1])
+
+
 def print_error(error: object) -> None:
     """One line on stderr, whatever the names in it hold."""
     line = "".join(c if c.isprintable() else "?" for c in str(error))

@@ -14,8 +14,8 @@ SCHEMA = "1"
 class OnnxSession:
     """A network `(H, W, C)` float32 in [0, 1] to `(scale * H, scale * W, C)`, not clipped.
 
-    `halo` is how many LR pixels around an output pixel's own it depends on. Raises WeightsError
-    for a file that is not an ONNX export of ours.
+    `halo` is how many LR pixels around an output pixel's own it depends on, None if that is the
+    whole picture. Raises WeightsError for a file that is not an ONNX export of ours.
     """
 
     def __init__(self, path: Path, threads: int) -> None:
@@ -35,10 +35,11 @@ class OnnxSession:
         try:
             self.variant = facts["leansr.variant"]
             self.scale = int(facts["leansr.scale"])
-            self.halo = int(facts["leansr.halo"])
+            halo = facts["leansr.halo"]
+            self.halo = None if halo == "whole" else int(halo)
         except (KeyError, ValueError) as cause:
             raise WeightsError(f"{path}: its metadata is damaged ({cause})") from cause
-        if self.halo < 0 or self.scale < 1:
+        if (self.halo or 0) < 0 or self.scale < 1:
             raise WeightsError(f"{path}: its metadata is damaged (halo {self.halo})")
 
     def __call__(self, lr: Floats) -> Floats:

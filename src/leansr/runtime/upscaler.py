@@ -32,7 +32,8 @@ class Upscaler:
     """A network made ready once, for any number of pictures.
 
     `tile` is the side of the tiles in LR pixels, "auto", or "off" for the whole picture at once;
-    whichever it is, the result is the same to float rounding. `threads` is all cores if None.
+    whichever it is, the result is the same to float rounding. A network that looks at the whole
+    picture gets it whole by "auto", and a side is a UsageError. `threads` is all cores if None.
     `weights` is an ONNX file of `leansr export` in place of the released one.
     """
 
@@ -55,12 +56,20 @@ class Upscaler:
             raise UsageError(f"a tile is auto, off or 1 pixel or more a side, not {tile}")
         path = Path(weights) if weights is not None else release_of(model, scale).onnx
         self._threads = threads or available_cores()
+        if variant.is_global and tile == "auto":
+            tile = "off"
         # Tiles side by side, each on one thread, waste less than a tile's layers split in two:
         # no waiting for each other after every layer (docs/decisions/004).
         self._network = OnnxSession(path, self._threads if tile == "off" else 1)
         if (self._network.variant, self._network.scale) != (model, scale):
             found = f"{self._network.variant} x{self._network.scale}"
             raise WeightsError(f"{path}: is {found}, not {model} x{scale}")
+        if self._network.halo is None and tile != "off":
+            raise UsageError(
+                f"{model}: looks at the whole picture, and tiles would change the result; "
+                f"use --tile auto or off"
+            )
+        self._smallest = variant.smallest
         self.model, self.scale, self.colour = model, scale, variant.colour
         sides = {"auto": AUTO_TILE, "off": None}
         self._tile: int | None = tile if isinstance(tile, int) else sides[tile]
@@ -85,7 +94,7 @@ class Upscaler:
             return np.concatenate([colours, alpha], axis=2)
         shape = height * self.scale, width * self.scale, channels
         result: Pixels = np.empty(shape, pixels.dtype)
-        halo = max(self._network.halo, _CHROMA_HALO)
+        halo = max(self._network.halo or 0, _CHROMA_HALO)
         tile = self._tile or max(height, width)
 
         def fill(place: tuple[Span, Span]) -> None:
@@ -111,11 +120,9 @@ class Upscaler:
 
     def _upscale_rgb(self, rgb: Floats) -> Floats:
         if self.colour == "rgb":
-            return self._network(rgb)
+            return self._run(rgb)
         y, chroma = np.split(ycbcr(rgb), [1], axis=2)
-        return rgb_from_ycbcr(
-            np.concatenate([self._network(y), resize(chroma, self.scale)], axis=2)
-        )
+        return rgb_from_ycbcr(np.concatenate([self._run(y), resize(chroma, self.scale)], axis=2))
 
     def _upscale_grey(self, grey: Floats) -> Floats:
         """The first channel of `grey` as if it were RGB with three equal channels."""
@@ -124,7 +131,16 @@ class Upscaler:
             rgb = self._upscale_rgb(np.repeat(grey, 3, axis=2))
             mean: Floats = rgb.mean(axis=2, keepdims=True)
             return mean
-        return grey_from_luma(self._network(grey_luma(grey)))
+        return grey_from_luma(self._run(grey_luma(grey)))
+
+    def _run(self, lr: Floats) -> Floats:
+        """The network, on a picture continued by its edges to the smallest that it takes."""
+        height, width = lr.shape[:2]
+        missing = [max(0, self._smallest - side) for side in (height, width)]
+        if any(missing):
+            lr = np.pad(lr, [*((0, m) for m in missing), (0, 0)], mode="edge")
+        sr = self._network(lr)
+        return sr[: height * self.scale, : width * self.scale]
 
 
 def available_cores() -> int:

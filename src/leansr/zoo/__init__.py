@@ -1,12 +1,16 @@
 """What exists: one row per variant, and the releases that come with the package."""
 
 import difflib
+from itertools import chain
 
 from leansr.errors import UsageError
-from leansr.zoo import sesr
+from leansr.zoo import bsrn, fmen, luma_baselines, mdrn, rfdn, rgb_baselines, sesr, study
 from leansr.zoo.variant import Variant
 
-VARIANTS: dict[str, Variant] = {row.name: row for row in sesr.ROWS}
+_FAMILIES = (sesr, bsrn, fmen, mdrn, study, rfdn, luma_baselines, rgb_baselines)
+VARIANTS: dict[str, Variant] = {
+    row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)
+}
 
 
 def find(name: str, scale: int) -> Variant:

@@ -1,7 +1,7 @@
 """The row type: what there is to know of a network before anything of it is loaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -23,9 +23,16 @@ class Variant:
     colour: Literal["y", "rgb"]
     source: str
     # Statistics over the whole image: its receptive field has no halo that would be enough.
-    is_global: bool = field(default=False)
+    is_global: bool = False
+    # Pixels a side of the smallest picture that it takes.
+    smallest: int = 1
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) < 1:
             raise ValueError(f"{self.name}: scales are positive integers, not {self.scales}")
         object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
+
+    @property
+    def channels(self) -> int:
+        """How many channels the network sees."""
+        return {"y": 1, "rgb": 3}[self.colour]

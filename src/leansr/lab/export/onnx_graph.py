@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from leansr.errors import ExportError
-from leansr.lab.export.graph import geometry
+from leansr.lab.export.graph import halo
 from leansr.lab.nets.collapse import is_deployed, replaced
 from leansr.zoo.variant import Variant
 
@@ -48,18 +48,17 @@ def to_onnx(network: nn.Module, variant: Variant, scale: int) -> onnx.ModelProto
     """
     if not is_deployed(network):
         raise ExportError(f"{variant.name}: is in its training form; export network.deploy()")
-    channels = 1 if variant.colour == "y" else 3
-    model = traced(with_split_prelu(network), channels)
+    model = traced(with_split_prelu(network), variant.channels)
     facts = {
         "schema": 1,
         "variant": variant.name,
         "scale": scale,
         "colour": variant.colour,
-        "halo": geometry(model).halo,
+        "halo": _stated(halo(model), variant),
     }
     onnx.helper.set_model_props(model, {f"leansr.{k}": str(v) for k, v in facts.items()})
     onnx.checker.check_model(model, full_check=True)
-    difference = largest_difference(model, network, channels)
+    difference = largest_difference(model, network, variant.channels, variant.smallest)
     if not difference <= TOLERANCE:
         raise ExportError(
             f"{variant.name} x{scale}: ONNX Runtime differs from torch by {difference:.2g}, "
@@ -68,9 +67,22 @@ def to_onnx(network: nn.Module, variant: Variant, scale: int) -> onnx.ModelProto
     return model
 
 
+def _stated(reach: int | None, variant: Variant) -> int | str:
+    """The halo as metadata has it; ExportError if the row says otherwise of the network."""
+    if (reach is None) != variant.is_global:
+        found = "the whole picture" if reach is None else f"{reach} pixels around its own"
+        raise ExportError(f"{variant.name}: its graph looks at {found}, which its row denies")
+    return "whole" if reach is None else reach
+
+
 @torch.no_grad()
 def largest_difference(
-    model: onnx.ModelProto, network: nn.Module, channels: int, shapes: int = 6, seed: int = 0
+    model: onnx.ModelProto,
+    network: nn.Module,
+    channels: int,
+    smallest: int = 1,
+    shapes: int = 6,
+    seed: int = 0,
 ) -> float:
     """The largest difference of any output between ONNX Runtime and torch, on random shapes."""
     session = onnxruntime.InferenceSession(
@@ -79,7 +91,7 @@ def largest_difference(
     random = np.random.default_rng(seed)
     differences = []
     for _ in range(shapes):
-        height, width = random.integers(1, 65, size=2)
+        height, width = random.integers(smallest, 65, size=2)
         lr = random.random((1, channels, height, width), np.float32)
         (ours,) = session.run(["sr"], {"lr": lr})
         differences.append(np.abs(ours - network(torch.from_numpy(lr)).numpy()).max())

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,20 +12,16 @@ from typing import Any
 import msgspec
 import onnx
 import safetensors.torch
-from torch import nn
 
 from leansr import zoo
-from leansr.errors import ExportError, WeightsError
+from leansr.errors import ExportError
 from leansr.image.codecs import beside
-from leansr.lab.export.graph import geometry
+from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import to_onnx
-from leansr.lab.nets import build
-from leansr.lab.train.checkpoint import Facts, load_strictly, read_facts, read_tensors
+from leansr.lab.measure.complexity import complexity, lr_size
+from leansr.lab.weights import Facts, Trained, load_network
 from leansr.runtime.evaluate import evaluate
 from leansr.runtime.upscaler import Upscaler
-
-# The output size that Multi-Adds are stated for (BSRN, FMEN, MDRN, SESR, the efficiency study).
-_OUTPUT_PIXELS = 1280 * 720
 
 
 def export(
@@ -44,14 +41,11 @@ def export(
     if target.suffix != ".onnx":
         raise ExportError(f"{target}: a release is written as FILE.onnx")
     variant = zoo.find(model, scale)
-    facts = read_facts(weights)
-    if (facts.variant, facts.scale) != (model, scale):
-        raise WeightsError(f"{weights}: is {facts.variant} x{facts.scale}, not {model} x{scale}")
-    network = build(variant, scale, space=facts.space)
-    load_strictly(network, read_tensors(weights), str(weights))
+    network, facts = load_network(weights, model, scale)
     deployed = network.deploy()
     graph = to_onnx(deployed, variant, scale)
     tensors = {name: tensor.contiguous() for name, tensor in deployed.state_dict().items()}
+    cost = complexity(deployed, (1, variant.channels, *lr_size(scale)))
     label = {"variant": model, "scale": str(scale), "colour": variant.colour}
     card_path, tensor_path = target.with_suffix(".json"), target.with_suffix(".safetensors")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,29 +57,36 @@ def export(
     ):
         onnx.save(graph, onnx_part)
         tensor_part.write_bytes(safetensors.torch.save(tensors, label))
-        shape = geometry(graph)
-        kernels = [m.weight.numel() for m in deployed.modules() if isinstance(m, nn.Conv2d)]
         card = {
             "schema": 1,
             "variant": model,
             "scale": scale,
             "colour": variant.colour,
-            "halo": shape.halo,
+            "halo": halo(graph),
             "onnx": {"file": target.name, "sha256": _sha256(onnx_part)},
             "tensors": {"file": tensor_path.name, "sha256": _sha256(tensor_part)},
             "licence": licence,
-            "params": sum(p.numel() for p in deployed.parameters()),
-            "conv_weights": sum(kernels),
-            "multi_adds": int(shape.multi_adds_per_pixel * _OUTPUT_PIXELS / scale**2),
+            "params": cost.params,
+            "conv_weights": cost.conv_weights,
+            "multi_adds": cost.multi_adds,
             "quality": [
                 _measured(name, folder, model, scale, onnx_part)
                 for name, folder in benchmarks.items()
             ],
-            "training": _training(facts),
+            **_origin(facts),
             "date": datetime.now(UTC).date().isoformat(),
         }
         card_part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return card
+
+
+def upscaler_of(weights: Path, model: str, scale: int, threads: int | None = None) -> Upscaler:
+    """An upscaler of `weights` of `leansr train` or `leansr import`, as their export would be."""
+    network, _ = load_network(weights, model, scale)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{model}_x{scale}.onnx"
+        onnx.save(to_onnx(network.deploy(), zoo.find(model, scale), scale), path)
+        return Upscaler(model, scale, weights=path, threads=threads)
 
 
 def _measured(name: str, folder: Path, model: str, scale: int, file: Path) -> dict[str, Any]:
@@ -98,9 +99,11 @@ def _measured(name: str, folder: Path, model: str, scale: int, file: Path) -> di
     return {"benchmark": name, **figures, "protocol": asdict(result.protocol)}
 
 
-def _training(facts: Facts) -> dict[str, Any]:
+def _origin(facts: Facts) -> dict[str, Any]:
+    """What the weights file says of itself, under what made it."""
     told: dict[str, Any] = msgspec.to_builtins(facts)
-    return {key: value for key, value in told.items() if key not in ("variant", "scale", "space")}
+    kept = {key: value for key, value in told.items() if key not in ("variant", "scale", "space")}
+    return {"training" if isinstance(facts, Trained) else "imported": kept}
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leansr.lab.nets.collapse import Space, chain, identity
+from leansr.lab.nets.collapse import Kernel, Space, identity, kernel_of
 from leansr.lab.nets.network import Network
 
 
@@ -20,16 +20,12 @@ class ExpandedBlock(nn.Module):
     Zero padding; both convolutions with bias; Glorot initialisation times `gain`.
     """
 
-    short: Tensor
-
     def __init__(
         self, inputs: int, outputs: int, kernel_size: int, width: int, residual: bool, gain: float
     ) -> None:
         super().__init__()
         self.expand = nn.Conv2d(inputs, width, kernel_size, padding=kernel_size // 2)
         self.project = nn.Conv2d(width, outputs, 1)
-        short = torch.zeros(outputs, inputs, kernel_size, kernel_size)
-        self.register_buffer("short", identity(outputs, kernel_size) if residual else short, False)
         self.residual = residual
         for conv in (self.expand, self.project):
             nn.init.xavier_normal_(conv.weight)
@@ -41,18 +37,14 @@ class ExpandedBlock(nn.Module):
         projected = self.project(self.expand(x))
         return projected + x if self.residual else projected
 
-    def kernel(self) -> tuple[Tensor, Tensor]:
-        """Kernel and bias of the collapsed block, short residual included (Algorithms 1, 2)."""
-        weight, bias = chain(self.expand, self.project)
-        return weight + self.short, bias
+    def kernel(self) -> Kernel:
+        """The collapsed block, short residual included (Algorithms 1, 2)."""
+        kernel = kernel_of(self.expand).then(kernel_of(self.project))
+        return kernel.plus_identity() if self.residual else kernel
 
     def collapse(self) -> nn.Conv2d:
         """The plain convolution equal to this block."""
-        weight, bias = self.kernel()
-        outputs, inputs, size, _ = weight.shape
-        conv = nn.Conv2d(inputs, outputs, size, padding=size // 2)
-        conv.load_state_dict({"weight": weight, "bias": bias}, assign=True)
-        return conv
+        return self.kernel().convolution()
 
 
 class CollapsedBlock(ExpandedBlock):
@@ -64,6 +56,27 @@ class CollapsedBlock(ExpandedBlock):
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.kernel()
         return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+
+
+class SingleBlock(nn.Module):
+    """A plain convolution with the short residual: no linear block (section 4.4)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel_size: int, width: int, residual: bool, gain: float
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2)
+        self.residual = residual
+        nn.init.xavier_normal_(self.conv.weight, gain)
+        nn.init.zeros_(self.conv.get_parameter("bias"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) + x if self.residual else self.conv(x)
+
+    def collapse(self) -> nn.Conv2d:
+        """The plain convolution equal to this block."""
+        kernel = kernel_of(self.conv)
+        return (kernel.plus_identity() if self.residual else kernel).convolution()
 
 
 def direct_block(
@@ -99,11 +112,14 @@ class SESR(Network):
      |_________________________________________________|
 
     `channels`, `blocks`, `width` are the paper's f, m, p. Without `input_residual` and with
-    `activation` "relu" it is the hardware form of section 3.2. `space` is where it is trained:
-    "expanded" as drawn, "collapsed" at every step with the same gradients, or "direct" on the
-    collapsed kernels. The first convolution sees lr - 0.5, which zero padding does not let one
-    fold into a bias.
+    `activation` "relu" it is the hardware form of section 3.2. Without `short_residuals` the
+    linear blocks are those of ExpandNets; without `linear_blocks` they are single convolutions
+    (section 4.4). `space` is where it is trained: "expanded" as drawn, "collapsed" at every step
+    with the same gradients, or "direct" on the collapsed kernels, whatever they come from. The
+    first convolution sees lr - 0.5, which zero padding does not let one fold into a bias.
     """
+
+    spaces = ("direct", "expanded", "collapsed")
 
     def __init__(
         self,
@@ -114,17 +130,19 @@ class SESR(Network):
         width: int = 256,
         activation: Literal["prelu", "relu"] = "prelu",
         input_residual: bool = True,
+        short_residuals: bool = True,
+        linear_blocks: bool = True,
         space: Space = "direct",
     ) -> None:
         super().__init__()
         if scale not in (2, 4):
             raise ValueError(f"SESR is drawn for x2 and x4, not x{scale}")
-        block = BLOCKS[space]
+        block = BLOCKS[space] if linear_blocks or space == "direct" else SingleBlock
         self.input_residual = input_residual
         self.first = block(1, channels, 5, width, residual=False, gain=1.0)
         body: list[nn.Module] = []
         for _ in range(blocks):
-            body += [block(channels, channels, 3, width, residual=True, gain=1.0)]
+            body += [block(channels, channels, 3, width, residual=short_residuals, gain=1.0)]
             body += [nn.PReLU(channels) if activation == "prelu" else nn.ReLU()]
         self.body = nn.Sequential(*body)
         # The input residual alone is nearest neighbour; the rest starts as little beside it.

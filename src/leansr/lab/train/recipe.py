@@ -93,14 +93,15 @@ class Expect(Strict, frozen=True):
 
 
 class Recipe(Strict, frozen=True):
-    """One training run. `space` is where a network with collapsible blocks is trained."""
+    """One training run. `space` is where a network with collapsible blocks is trained, its own
+    first space if none is given."""
 
     variant: str
     scale: Count
-    space: Space
     data: Data
     optimizer: Optimizer
     schedule: Schedule
+    space: Space | None = None
     seed: int = 0
     ema: Fraction = 0.999
     validate_every: Count = 1000

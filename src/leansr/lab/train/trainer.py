@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from leansr import zoo
 from leansr.errors import UsageError
 from leansr.image.codecs import beside
-from leansr.lab.nets import build
+from leansr.lab.nets import build, network_class
 from leansr.lab.train import checkpoint, crops, pictures
 from leansr.lab.train.log import Log, Row
 from leansr.lab.train.optimizers import optimizers
@@ -29,6 +29,7 @@ from leansr.lab.train.pictures import Pair
 from leansr.lab.train.recipe import Recipe
 from leansr.lab.train.schedule import rate
 from leansr.lab.train.validation import mean_psnr
+from leansr.lab.weights import Trained, load_strictly, read_tensors, save_weights
 
 Report = Callable[[str], None]
 LossOf = Callable[[Tensor, Tensor], Tensor]
@@ -67,7 +68,8 @@ class Run:
         self.progress = Progress()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
-        self.network = build(self.variant, recipe.scale, space=recipe.space).to(self.device)
+        self.space = recipe.space or next(iter(network_class(self.variant).spaces), None)
+        self.network = build(self.variant, recipe.scale, self.space).to(self.device)
         self.start_sha256 = ""
         is_new = not (folder / "checkpoint.pt").exists()
         if is_new:
@@ -75,7 +77,9 @@ class Run:
         for parameter in self.network.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.to(memory_format=torch.channels_last)
-        self.average = {n: p.detach().clone() for n, p in self.network.named_parameters()}
+        # Buffers too: batch normalisation's running statistics are as much of the network.
+        self.current = self.network.state_dict()
+        self.average = {name: tensor.clone() for name, tensor in self.current.items()}
         self.optimizers = optimizers(self.network, recipe.optimizer)
         self.pairs = self._load(data, recipe.data.lr_crop)
         self.origin = pictures.provenance(data)
@@ -164,8 +168,12 @@ class Run:
     def _update_average(self) -> None:
         # Ramped, so that the random start does not linger in the average.
         decay = min(self.recipe.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        weights = [p.detach() for p in self.network.parameters()]
-        torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
+        for name, tensor in self.current.items():
+            if not tensor.is_floating_point():
+                self.average[name].copy_(tensor)
+        names = [name for name, tensor in self.current.items() if tensor.is_floating_point()]
+        averages = [self.average[name] for name in names]
+        torch._foreach_lerp_(averages, [self.current[name] for name in names], 1 - decay)
 
     def _validate(self, loss: float, speed: float) -> None:
         self._check(loss)
@@ -202,16 +210,14 @@ class Run:
         if start is None:
             return
         path = start.path()
-        checkpoint.load_strictly(
-            self.network, checkpoint.read_tensors(path), start.weights, start.fresh
-        )
+        load_strictly(self.network, read_tensors(path), start.weights, start.fresh)
         self.start_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def _save_weights(self) -> None:
-        facts = checkpoint.Facts(
+        facts = Trained(
             variant=self.recipe.variant,
             scale=self.recipe.scale,
-            space=self.recipe.space,
+            space=self.space,
             recipe=self.recipe,
             start_sha256=self.start_sha256,
             steps=self.progress.step,
@@ -221,7 +227,7 @@ class Run:
             data_licence=self.origin.licence,
             torch=str(torch.__version__),
         )
-        checkpoint.save_weights(self.folder / "weights.safetensors", self.average, facts)
+        save_weights(self.folder / "weights.safetensors", self.average, facts)
 
     def _save(self) -> None:
         state = {

@@ -19,6 +19,8 @@ def mean_psnr(
     """Mean PSNR in dB of `network` with `weights`: its output in 8 bits, `border` pixels cut."""
     device = next(network.parameters()).device
     values = []
+    # By running statistics, which the pictures then leave as they are.
+    network.eval()
     for pair in pairs:
         lr = torch.from_numpy(to_unit(pair.lr)).permute(2, 0, 1)[None].to(device)
         sr = torch.func.functional_call(network, dict(weights), (lr,))
@@ -26,4 +28,5 @@ def mean_psnr(
         hr = to_unit(pair.hr).astype(np.float64) * 255
         inner = slice(border, -border)
         values.append(psnr(sr8[inner, inner], hr[inner, inner]))
+    network.train()
     return float(np.mean(values))

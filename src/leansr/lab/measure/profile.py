@@ -1,0 +1,68 @@
+"""The cost of a variant in its two forms, side by side."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from leansr.lab.measure.complexity import (
+    CHALLENGE_INPUT,
+    PAPERS_OUTPUT,
+    Complexity,
+    Convention,
+    complexity,
+    lr_size,
+)
+from leansr.lab.measure.memory import Peak, peak_memory
+from leansr.lab.nets import as_drawn
+from leansr.zoo.variant import Variant
+
+
+@dataclass(frozen=True)
+class Form:
+    """What one form of a network costs for one picture: operations, and memory at its peak."""
+
+    complexity: Complexity
+    peak: Peak
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys of `leansr profile --json`; `peak_memory` in bytes, all that is alive."""
+        counted = asdict(self.complexity)
+        layers = counted.pop("layers")
+        return counted | {"peak_memory": self.peak.total, "layers": layers}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Both forms for a picture of `lr` pixels (height, width), by a named convention."""
+
+    convention: Convention
+    lr: tuple[int, int]
+    training: Form
+    deploy: Form
+
+
+def profile(
+    variant: Variant,
+    scale: int,
+    convention: Convention = "pure",
+    output: tuple[int, int] | None = None,
+) -> Profile:
+    """The profile of `variant` for an `output` of width and height.
+
+    None is the convention's own size: 1280 x 720 of the papers, or 256 x 256 in of the challenge.
+    The training form is the one drawn, with every linear block expanded.
+    """
+    if output is not None:
+        lr = lr_size(scale, output)
+    elif convention == "challenge":
+        lr = CHALLENGE_INPUT
+    else:
+        lr = lr_size(scale, PAPERS_OUTPUT)
+    network = as_drawn(variant, scale).eval()
+    shape = (1, variant.channels, *lr)
+
+    def form(network: nn.Module) -> Form:
+        return Form(complexity(network, shape, convention), peak_memory(network, shape))
+
+    return Profile(convention, lr, form(network), form(network.deploy()))
