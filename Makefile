@@ -26,7 +26,8 @@ format: .venv/ready
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix
 
-docs: .venv/ready                 ## write the generated parts of the docs again
+docs: .venv/ready                 ## write the table of costs and the generated parts of the docs again
+	.venv/bin/python -m leansr.lab.measure.costs
 	.venv/bin/cog -r -I docs README.md docs/*.md
 
 clean:

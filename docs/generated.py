@@ -2,8 +2,11 @@
 
 import click
 
+from leansr import zoo
 from leansr.cli import COMMANDS, cli
 from leansr.lab import papers
+from leansr.lab.papers.costs import Cell, cells
+from leansr.zoo.costs import costs
 from leansr.zoo.release import Release, releases
 
 
@@ -14,15 +17,16 @@ def model_table() -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (name, scale), release in releases().items():
-        (printed,) = [
+        printed = next(
             row
-            for row in papers.rows("sesr")
+            for paper in papers.PAPERS
+            for row in papers.rows(paper)
             if (row["variant"], row["scale"]) == (name, str(scale))
-        ]
+        )
         cells = [
             f"`{name}`",
             f"x{scale}",
-            f"{release.card['params']:,}".replace(",", " "),
+            _spaced(release.card["params"]),
             f"{release.card['multi_adds'] / 1e9:.2f} G",
             _quality(release, "Set5"),
             _quality(release, "Set14"),
@@ -30,6 +34,74 @@ def model_table() -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def variant_table() -> str:
+    """Every row of the zoo with the cost of its deploy form at each scale."""
+    lines = [
+        "| variant | scales | parameters | Multi-Adds, G | where it is from |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for variant in zoo.VARIANTS.values():
+        each = [costs()[variant.name, scale] for scale in variant.scales]
+        cells = [
+            f"`{variant.name}`",
+            ", ".join(f"x{scale}" for scale in variant.scales),
+            " / ".join(_spaced(cost.params) for cost in each),
+            " / ".join(f"{cost.multi_adds / 1e9:.2f}" for cost in each),
+            variant.source,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def agreement() -> str:
+    """How many printed costs are ours, of the papers' own networks and of baselines."""
+    lines = ["| paper | own networks | baselines in its tables |", "| --- | --- | --- |"]
+    found = cells()
+    for paper in dict.fromkeys(cell.paper for cell in found):
+        counts = []
+        for is_own in (True, False):
+            these = [c for c in found if (c.paper, c.is_own) == (paper, is_own)]
+            counts.append(f"{sum(c.fits for c in these)} of {len(these)}")
+        lines.append(f"| {paper} | {counts[0]} | {counts[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def misfit_table() -> str:
+    """Every printed cost that is not ours, one line for all scales and tables of one reason."""
+    lines = [
+        "| paper | table | variant | what | printed | ours | why |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    together: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells():
+        if not cell.fits:
+            key = cell.paper, cell.table, cell.variant, cell.column, cell.why
+            together.setdefault(key, []).append(cell)
+    for (paper, table, variant, column, why), these in together.items():
+        scales = " / ".join(f"x{scale}" for scale in dict.fromkeys(c.scale for c in these))
+        texts = [
+            paper,
+            table,
+            f"`{variant}` {scales}",
+            _COLUMNS[column],
+            " / ".join(dict.fromkeys(c.printed for c in these)),
+            " / ".join(dict.fromkeys(f"{c.ours:.5g}" for c in these)),
+            why,
+        ]
+        lines.append(f"| {' | '.join(texts)} |")
+    return "\n".join(lines) + "\n"
+
+
+_COLUMNS = {
+    "params_k": "parameters, K",
+    "params_m": "parameters, M",
+    "macs_g": "Multi-Adds, G",
+    "flops_g_256": "Multi-Adds, G (challenge)",
+    "acts_m_256": "activations, M (challenge)",
+    "convs": "convolutions",
+}
 
 
 def command_reference() -> str:
@@ -54,3 +126,7 @@ def _help(command: click.Command, name: str) -> list[str]:
 def _quality(release: Release, benchmark: str) -> str:
     (row,) = [row for row in release.card["quality"] if row["benchmark"] == benchmark]
     return f"{row['psnr_y']:.2f} / {row['ssim_y']:.4f}"
+
+
+def _spaced(count: int) -> str:
+    return f"{count:,}".replace(",", " ")

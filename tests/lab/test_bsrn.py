@@ -3,14 +3,10 @@ import torch
 from torch import nn
 
 from leansr import zoo
-from leansr.image.arrays import from_unit, to_unit
 from leansr.lab.nets import build
 from leansr.lab.nets.bsrn import ACTIVATIONS
 from leansr.lab.nets.bsrn_s import ChannelWeight
 from leansr.lab.nets.collapse import is_deployed
-from leansr.lab.published import import_published
-from leansr.lab.weights import load_network
-from leansr.runtime.evaluate import evaluate
 
 ROWS = [(v.name, s) for v in zoo.VARIANTS.values() if v.family == "bsrn" for s in v.scales]
 
@@ -105,22 +101,3 @@ def test_deploy_of_bsrn_s():
         with torch.no_grad():
             expected = network(lr)
             assert (deployed(lr) - expected).abs().max() <= 1e-5 * expected.abs().max()
-
-
-@pytest.mark.shared_data
-def test_published_weights_on_set5(shared_data, tmp_path):
-    """What the authors' code gives: 32.351 dB and 0.8966."""
-    checkpoint = shared_data.parent / "checkpoints" / "net_g_BSRN_x4.pth"
-    if not checkpoint.exists():
-        pytest.skip("no ../shared/checkpoints/net_g_BSRN_x4.pth")
-    import_published(checkpoint, "bsrn", 4, tmp_path / "bsrn_x4.safetensors")
-    network, _ = load_network(tmp_path / "bsrn_x4.safetensors", "bsrn", 4)
-
-    @torch.inference_mode()
-    def upscale(pixels):
-        lr = torch.from_numpy(to_unit(pixels)).permute(2, 0, 1)[None]
-        return from_unit(network(lr)[0].permute(1, 2, 0).numpy(), pixels.dtype)
-
-    result = evaluate(upscale, 4, shared_data / "benchmarks" / "Set5" / "x4")
-    assert result.psnr_y == pytest.approx(32.351, abs=0.01)
-    assert result.ssim_y == pytest.approx(0.8966, abs=0.0003)

@@ -10,12 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from leansr import Upscaler, zoo
 from leansr.errors import DataError, ExportError, WeightsError
+from leansr.lab import weights as weights_file
 from leansr.lab.export import onnx_graph
 from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.export.release import export
 from leansr.lab.nets import build
-from leansr.lab.train import checkpoint
 from leansr.lab.train.trainer import Run
 from leansr.zoo.release import releases
 
@@ -50,7 +50,8 @@ def test_halo_is_the_reach_of_the_gradient(name):
     network = deployed(name, 2).double()
     with torch.no_grad():
         for p in network.parameters():
-            p.abs_()  # nothing is switched off, and nothing cancels
+            # Means, so that nothing is switched off, cancels, or saturates.
+            p.copy_(torch.full_like(p, 0.1 if p.ndim == 1 else 1 / p[0].numel()))
     lr = torch.rand(1, variant.channels, 121, 121, dtype=torch.float64, requires_grad=True)
     network(lr)[0, 0, 120:122, 120:122].sum().backward()
     reached = lr.grad.abs().sum(dim=(0, 1)).nonzero()
@@ -187,7 +188,7 @@ def test_release_of_a_run(tmp_path, pictures_folder, tiny, photo):
 def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny):
     path = tmp_path / "w.safetensors"
     tensors = build(zoo.find("sesr-m3", 2), 2).state_dict()
-    facts = checkpoint.Facts(
+    facts = weights_file.Trained(
         variant="sesr-m3",
         scale=2,
         space="direct",
@@ -200,7 +201,7 @@ def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny):
         data_licence="CC0",
         torch="2",
     )
-    checkpoint.save_weights(path, tensors, facts)
+    weights_file.save_weights(path, tensors, facts)
     (tmp_path / "empty").mkdir()
     for model, name, folder, error, words in (
         ("sesr-m5", "a.onnx", None, WeightsError, "is sesr-m3 x2, not sesr-m5 x2"),

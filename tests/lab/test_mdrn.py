@@ -3,12 +3,8 @@ import torch
 from torch import nn
 
 from leansr import zoo
-from leansr.image.arrays import from_unit, to_unit
 from leansr.lab.nets import build
 from leansr.lab.nets.mdrn_attention import BSConvU, LocalVariance, cca_lr, depthwise, ecca
-from leansr.lab.published import import_published
-from leansr.lab.weights import load_network
-from leansr.runtime.evaluate import evaluate
 
 ROWS = [(v.name, s) for v in zoo.VARIANTS.values() if v.family == "mdrn" for s in v.scales]
 
@@ -103,23 +99,3 @@ def test_mean_is_outside():
             p.zero_()
         torch.testing.assert_close(network(lr), mean.expand(1, 3, 30, 30))
     assert seen[0].abs().max() == 0
-
-
-@pytest.mark.shared_data
-def test_published_weights_on_set5(shared_data, tmp_path):
-    """What the authors' code gives: 32.347 dB and 0.8970."""
-    checkpoint = shared_data.parent / "checkpoints" / "mdrn_x4.pth"
-    if not checkpoint.exists():
-        pytest.skip("no ../shared/checkpoints/mdrn_x4.pth")
-    import_published(checkpoint, "mdrn", 4, tmp_path / "mdrn_x4.safetensors")
-    network, _ = load_network(tmp_path / "mdrn_x4.safetensors", "mdrn", 4)
-    network.eval()
-
-    @torch.inference_mode()
-    def upscale(pixels):
-        lr = torch.from_numpy(to_unit(pixels)).permute(2, 0, 1)[None]
-        return from_unit(network(lr)[0].permute(1, 2, 0).numpy(), pixels.dtype)
-
-    result = evaluate(upscale, 4, shared_data / "benchmarks" / "Set5" / "x4")
-    assert result.psnr_y == pytest.approx(32.347, abs=0.01)
-    assert result.ssim_y == pytest.approx(0.8970, abs=0.0003)

@@ -332,3 +332,29 @@ def test_cuda_trains_and_saves_for_everyone(tmp_path, pictures_folder, tiny):
     run.train()
     saved = weights_file.read_tensors(tmp_path / "run" / "weights.safetensors")
     assert {tensor.device.type for tensor in saved.values()} == {"cpu"}
+
+
+def test_batch_statistics_are_trained_resumed_and_released(tiny, tmp_path, pictures_folder):
+    """A network with batch normalisation: its buffers are in the average and in the weights."""
+    recipe = msgspec.structs.replace(tiny, variant="fmen-s", scale=2, space=None)
+    run = Run(recipe, tmp_path / "run", pictures_folder, pictures_folder, quiet)
+    start = {n: t.clone() for n, t in run.network.state_dict().items()}
+    run.train(max_minutes=1e-9)
+    again = Run(recipe, tmp_path / "run", pictures_folder, pictures_folder, quiet)
+    again.train()
+    network, facts = weights_file.load_network(
+        tmp_path / "run" / "weights.safetensors", "fmen-s", 2
+    )
+    assert facts.space == "expanded"
+    moved = [n for n, t in network.state_dict().items() if not torch.equal(t, start[n])]
+    assert {n for n in start if n.endswith("running_mean")} <= set(moved)
+    straight = Run(recipe, tmp_path / "straight", pictures_folder, pictures_folder, quiet)
+    straight.train()
+    for name, tensor in straight.average.items():
+        torch.testing.assert_close(again.average[name], tensor, rtol=0, atol=0)
+
+
+def test_a_space_that_a_network_does_not_have(tiny, tmp_path, pictures_folder):
+    recipe = msgspec.structs.replace(tiny, variant="edsr-baseline", space="direct")
+    with pytest.raises(UsageError, match="edsr-baseline: there is no space direct; it has none"):
+        Run(recipe, tmp_path / "run", pictures_folder, report=quiet)

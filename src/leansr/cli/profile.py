@@ -17,6 +17,7 @@ _ROWS = {
     "activations": "activations",
     "convolutions": "convs",
     "peak memory, bytes": "peak_memory",
+    "  acts in place": "peak_memory_in_place",
 }
 
 

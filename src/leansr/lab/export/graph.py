@@ -14,6 +14,7 @@ from leansr.errors import ExportError
 _POINTWISE = {
     "Abs",
     "Add",
+    "BatchNormalization",
     "Clip",
     "Div",
     "Gelu",

@@ -20,16 +20,24 @@ from leansr.zoo.variant import Variant
 
 @dataclass(frozen=True)
 class Form:
-    """What one form of a network costs for one picture: operations, and memory at its peak."""
+    """What one form of a network costs for one picture: operations, and memory at its peak.
+
+    `peak_in_place` is the peak where activations write over their inputs.
+    """
 
     complexity: Complexity
     peak: Peak
+    peak_in_place: Peak
 
     def as_json(self) -> dict[str, Any]:
-        """The keys of `leansr profile --json`; `peak_memory` in bytes, all that is alive."""
+        """The keys of `leansr profile --json`; peak memory in bytes, of all that is alive."""
         counted = asdict(self.complexity)
         layers = counted.pop("layers")
-        return counted | {"peak_memory": self.peak.total, "layers": layers}
+        peaks = {
+            "peak_memory": self.peak.total,
+            "peak_memory_in_place": self.peak_in_place.total,
+        }
+        return counted | peaks | {"layers": layers}
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,10 @@ def profile(
     shape = (1, variant.channels, *lr)
 
     def form(network: nn.Module) -> Form:
-        return Form(complexity(network, shape, convention), peak_memory(network, shape))
+        return Form(
+            complexity(network, shape, convention),
+            peak_memory(network, shape),
+            peak_memory(network, shape, in_place=True),
+        )
 
     return Profile(convention, lr, form(network), form(network.deploy()))

@@ -58,7 +58,7 @@ class ExpandedRRRB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         expanded = self.expand(x)
-        around = padded(expanded, self.expand.get_parameter("bias"))
+        around = padded(expanded, kernel_of(self.expand).bias)
         return self.reduce(self.conv(around) + expanded) + x
 
     def kernel(self) -> Kernel:

@@ -25,12 +25,12 @@ CONVENTIONS: dict[str, Convention] = {
     "sesr": "pure",
     "challenge": "challenge",
 }
-# The parts of the zoo that are a paper's own networks and ablations.
+# How the names of a paper's own networks and ablations begin.
 _OWN = {
-    "BSRN": ("bsrn",),
+    "BSRN": ("bsrn", "rfdn-"),
     "FMEN": ("fmen",),
     "MDRN": ("mdrn",),
-    "Efficiency study": ("study",),
+    "Efficiency study": ("rcan-",),
     "SESR": ("sesr",),
 }
 # column: what of ours stands there, how many of it are one of the unit, and how far it may be
@@ -106,7 +106,7 @@ def _cell(
         ours=ours,
         convention=convention,
         fits=fits,
-        is_own=variant.family in _OWN[row["paper"]],
+        is_own=variant.name.startswith(_OWN[row["paper"]]),
         why="" if fits else _reason(place),
     )
 
