@@ -121,4 +121,16 @@ ROWS: list[Variant] = [
         is_global=True,
         smallest=15,
     ),
+] + [
+    Variant(
+        name=name,
+        family="baselines",
+        network="leansr.lab.nets.span:SPAN",
+        arguments={"channels": channels, "blocks": 6},
+        scales=(2, 3, 4),
+        colour="rgb",
+        source="Wan et al., 2024",
+    )
+    # The paper's two sizes, and the winner of NTIRE 2024.
+    for name, channels in (("span", 52), ("span-s", 48), ("span-ntire", 28))
 ]

@@ -147,6 +147,7 @@ _FREE = {
     "aten.rsub",
     "aten.select",
     "aten.sigmoid",
+    "aten.silu",
     "aten.slice",
     "aten.split",
     "aten.split_with_sizes",

@@ -15,6 +15,7 @@ _IN_PLACE = {
     "aten._prelu_kernel",
     "aten.relu",
     "aten.sigmoid",
+    "aten.silu",
 }
 
 
