@@ -65,6 +65,40 @@ def test_ssim_is_the_formula_window_by_window(photo):
     assert ssim(first, second) == pytest.approx(np.mean(values), abs=1e-9)
 
 
+@pytest.mark.parametrize("height", [11, 26, 27, 75])
+def test_ssim_in_bands_is_ssim_at_once(photo, height):
+    """Against the whole picture's sliding windows, at heights around a whole number of bands."""
+    random = np.random.default_rng(0)
+    first = photo[:height, :40].astype(float)
+    second = np.clip(first + random.normal(0, 9, first.shape), 0, 255)
+    window = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+
+    def blur(values):
+        for axis in (0, 1):
+            view = np.lib.stride_tricks.sliding_window_view(values, 11, axis=axis)
+            values = view @ window
+        return values
+
+    mean_a, mean_b = blur(first), blur(second)
+    var_a, var_b = blur(first**2) - mean_a**2, blur(second**2) - mean_b**2
+    cov = blur(first * second) - mean_a * mean_b
+    c1, c2 = 2.55**2, 7.65**2
+    likeness = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
+    likeness /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    assert ssim(first, second) == pytest.approx(likeness.mean(), abs=1e-12)
+    assert ssim(first, first) == 1
+
+
+@pytest.mark.parametrize("colour", ["y", "rgb"])
+def test_floats_are_neither_clipped_nor_rounded(photo, colour):
+    unit = photo[:20, :20] / 255
+    np.testing.assert_allclose(planes(unit, colour, 2), planes(photo[:20, :20], colour, 2))
+    np.testing.assert_allclose(planes(np.full((5, 5), 1.1), "rgb", 1), 280.5)
+    difference = planes(unit + 0.1 / 255, "rgb", 2) - planes(unit, "rgb", 2)
+    np.testing.assert_allclose(difference, 0.1)
+
+
 def test_luma_is_studio_range_bt601(photo):
     """The full-range luma that Pillow knows, brought to 16..235."""
     full = np.asarray(Image.fromarray(photo).convert("YCbCr"))[..., 0].astype(float)
@@ -93,7 +127,7 @@ def test_grey_counts_as_rgb(photo):
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        (np.zeros((9, 9, 3)), "8-bit"),
+        (np.zeros((9, 9, 3), np.uint16), "8-bit"),
         (np.zeros((9, 9, 4), np.uint8), "grey or RGB"),
         (np.zeros((4, 9, 3), np.uint8), "leaves nothing"),
     ],

@@ -53,7 +53,7 @@ def test_pack_train_export(tmp_path, pictures_folder):
     assert (facts.data, facts.data_licence) == ("ours", "CC0")
 
 
-@pytest.mark.parametrize("name", ["pack"])
+@pytest.mark.parametrize("name", ["pack", "check"])
 def test_subcommands_of_data_have_help(name):
     assert leansr("data", name, "--help").exit_code == 0
 

@@ -7,9 +7,10 @@ import pytest
 import safetensors.torch
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from leansr import Upscaler, zoo
-from leansr.errors import DataError, ExportError, WeightsError
+from leansr.errors import DataError, ExportError, PictureError, WeightsError
 from leansr.lab import weights as weights_file
 from leansr.lab.export import onnx_graph
 from leansr.lab.export.graph import halo
@@ -185,7 +186,7 @@ def test_release_of_a_run(tmp_path, pictures_folder, tiny, photo):
     network.load_state_dict(safetensors.torch.load_file(target.with_suffix(".safetensors")))
 
 
-def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny):
+def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny, photo):
     path = tmp_path / "w.safetensors"
     tensors = build(zoo.find("sesr-m3", 2), 2).state_dict()
     facts = weights_file.Trained(
@@ -203,10 +204,14 @@ def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny):
     )
     weights_file.save_weights(path, tensors, facts)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "partly").mkdir()
+    Image.fromarray(photo[:40, :40]).save(tmp_path / "partly" / "a.png")
+    (tmp_path / "partly" / "b.png").write_text("no picture")
     for model, name, folder, error, words in (
         ("sesr-m5", "a.onnx", None, WeightsError, "is sesr-m3 x2, not sesr-m5 x2"),
         ("sesr-m3", "a.pt", None, ExportError, r"FILE\.onnx"),
-        ("sesr-m3", "a.onnx", tmp_path / "empty", DataError, "has no HR"),
+        ("sesr-m3", "a.onnx", tmp_path / "empty", DataError, "has no pictures"),
+        ("sesr-m3", "a.onnx", tmp_path / "partly", PictureError, r"b\.png: is not a picture"),
     ):
         benchmarks = {"own": folder} if folder else {}
         with pytest.raises(error, match=words):
@@ -214,7 +219,7 @@ def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny):
     safetensors.torch.save_file(tensors, path)
     with pytest.raises(WeightsError, match="was written neither by"):
         export(path, "sesr-m3", 2, tmp_path / "a.onnx", {}, "CC0")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "w.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "partly", "w.safetensors"]
 
 
 @pytest.mark.parametrize("release", releases().values(), ids=lambda r: r.onnx.stem)

@@ -13,6 +13,7 @@ from leansr.lab.export.release import upscaler_of
 from leansr.lab.nets import build, network_class
 from leansr.lab.published import import_published, published_name, read_checkpoint
 from leansr.lab.weights import Imported, load_network
+from leansr.runtime.benchmarks import find
 from leansr.runtime.evaluate import evaluate
 
 # Rows whose authors' layout is known, with the forms that it fills.
@@ -103,7 +104,7 @@ def test_published_weights_give_the_authors_figures(tmp_path, shared_data, file,
         shared_data.parent / "checkpoints" / file, name, 4, tmp_path / "ours.safetensors"
     )
     upscaler = upscaler_of(tmp_path / "ours.safetensors", name, 4)
-    result = evaluate(upscaler, 4, shared_data / "benchmarks" / "Set5" / "x4")
+    result = evaluate(upscaler, 4, find(shared_data, "Set5", 4))
     assert result.psnr_y == pytest.approx(psnr, abs=0.01)
     assert result.ssim_y == pytest.approx(ssim, abs=0.0003)
 

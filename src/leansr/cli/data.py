@@ -1,15 +1,20 @@
 """`leansr data`"""
 
+import sys
 from pathlib import Path
 
 import click
 
 from leansr.cli import options
+from leansr.errors import UsageError
+from leansr.runtime import config
+from leansr.runtime.benchmarks import KNOWN
+from leansr.runtime.check import Agreement, Check, check
 
 
 @click.group()
 def command() -> None:
-    """Prepare training pictures."""
+    """Check benchmarks and prepare training pictures."""
 
 
 @command.command()
@@ -24,3 +29,59 @@ def pack(folder: Path, output: Path, source: str, licence: str, max_mib: float |
 
     count = pictures.pack(folder, output, pictures.Provenance(source, licence), max_mib)
     click.echo(f"{output}: {count} pictures, {output.stat().st_size / 2**20:.1f} MiB", err=True)
+
+
+@command.command("check")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--scale",
+    "scales",
+    type=click.IntRange(1, 16),
+    multiple=True,
+    help="Scale factor; 2, 3 and 4 if not given. May be repeated.",
+)
+@options.data_root
+@options.as_json
+def check_benchmarks(
+    names: tuple[str, ...], scales: tuple[int, ...], data_root: Path | None, as_json: bool
+) -> None:
+    """Say what there is of each benchmark, and whether its LR is MATLAB's bicubic."""
+    root = config.data_root(data_root)
+    if root is None:
+        raise UsageError("there is no data root to check; give --data-root, or set LEANSR_DATA")
+    checks = []
+    for name in dict.fromkeys(names or KNOWN):
+        for scale in dict.fromkeys(scales or (2, 3, 4)):
+            found = check(root, name, scale)
+            checks.append(found)
+            for failure in found.failures:
+                options.print_error(failure)
+            if names and found.missing:
+                options.print_error(found.missing)
+            if not as_json:
+                click.echo(_line(found))
+    if as_json:
+        rows = [found.as_json() for found in checks]
+        options.print_json({"schema": 1, "data_root": str(root), "benchmarks": rows})
+    sys.exit(1 if any(c.failures or (names and not c.is_whole) for c in checks) else 0)
+
+
+def _line(found: Check) -> str:
+    start = f"{found.name:10} x{found.scale}  "
+    if found.missing:
+        return f"{start}missing"
+    count = str(found.pictures)
+    if found.expected is not None:
+        count += f" of {found.expected}"
+    agreement = found.agreement
+    lr = f"LR as given {_agreement(agreement)}" if agreement else f"LR {found.resizer}"
+    return f"{start}{count + ' pictures':20}  {lr}"
+
+
+def _agreement(agreement: Agreement) -> str:
+    verdict = "agrees with MATLAB's bicubic" if agreement.is_matlab else "is NOT MATLAB's bicubic"
+    shifts = ", ".join(f"{n} {round(s.change, 3) + 0:+.3f} dB" for n, s in agreement.psnr_y.items())
+    return (
+        f"{verdict}: at most {agreement.largest} and on average {agreement.mean:.4f} levels off, "
+        f"{agreement.equal:.3%} equal; {shifts}"
+    )

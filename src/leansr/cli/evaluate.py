@@ -1,18 +1,44 @@
 """`leansr evaluate`"""
 
+import sys
 from pathlib import Path
 
 import click
 
 from leansr.cli import options
-from leansr.runtime.evaluate import evaluate
+from leansr.errors import UsageError
+from leansr.runtime import config
+from leansr.runtime.benchmarks import KNOWN, Benchmark, find, open_folder
+from leansr.runtime.evaluate import Evaluation, evaluate
+from leansr.runtime.perceptual import METRICS
+from leansr.runtime.protocol import PRESETS
 from leansr.runtime.upscaler import Upscaler
 
 
 @click.command()
 @click.argument("variant")
 @options.scale
-@click.option("--data", type=options.EXISTING_FOLDER, required=True, help="Has HR/, perhaps LR/.")
+@click.option(
+    "--data",
+    required=True,
+    metavar="DIR|NAME",
+    help=f"A folder, or a benchmark below the data root: {', '.join(KNOWN)}.",
+)
+@options.data_root
+@click.option(
+    "--protocol",
+    type=click.Choice(list(PRESETS)),
+    default="paper",
+    show_default=True,
+    help="What is measured (docs/evaluate.md).",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    type=click.Choice(list(METRICS)),
+    multiple=True,
+    help="Measure this as well; needs leansr[perceptual]. May be repeated.",
+)
 @click.option(
     "--weights",
     type=options.ANY_PATH,
@@ -24,23 +50,53 @@ from leansr.runtime.upscaler import Upscaler
 def command(
     variant: str,
     scale: int,
-    data: Path,
+    data: str,
+    data_root: Path | None,
+    protocol: str,
+    metrics: tuple[str, ...],
     weights: Path | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Measure PSNR and SSIM on a folder of pictures."""
+    """Measure PSNR and SSIM on a benchmark or a folder of pictures."""
     if weights is not None and weights.suffix == ".safetensors":
         from leansr.lab.export.release import upscaler_of
 
         upscaler = upscaler_of(weights, variant, scale, threads)
     else:
         upscaler = Upscaler(variant, scale, weights=weights, threads=threads)
-    result = evaluate(upscaler, scale, data)
+    benchmark = _benchmark(data, data_root, scale)
+    result = evaluate(upscaler, scale, benchmark, protocol, tuple(dict.fromkeys(metrics)))
+    for failure in result.failures:
+        options.print_error(failure.error)
     if as_json:
         options.print_json({"variant": variant, "scale": scale, **result.as_json()})
-        return
-    click.echo(f"{variant} x{scale} on {data}")
+    else:
+        click.echo(f"{variant} x{scale} on {benchmark.name}")
+        _print(result)
+    sys.exit(1 if result.failures else 0)
+
+
+def _benchmark(data: str, given_root: Path | None, scale: int) -> Benchmark:
+    """The folder of that name, else the benchmark of that name below the data root."""
+    if Path(data).is_dir():
+        return open_folder(Path(data), scale)
+    root = config.data_root(given_root)
+    if root is None:
+        raise UsageError(
+            f"{data}: is no folder, and there is no data root to look for a benchmark below; "
+            f"give --data-root, or set LEANSR_DATA"
+        )
+    return find(root, data, scale)
+
+
+def _print(result: Evaluation) -> None:
+    width = max(len(picture.name) for picture in result.pictures)
+    for picture in result.pictures:
+        luma, rgb = f"{picture.psnr_y:8.3f}", f"{picture.psnr_rgb:8.3f}"
+        click.echo(f"  {picture.name:{width}}  luma {luma} dB  RGB {rgb} dB")
     click.echo(f"luma  {result.psnr_y:.3f} dB  {result.ssim_y:.4f}")
     click.echo(f"RGB   {result.psnr_rgb:.3f} dB  {result.ssim_rgb:.4f}")
+    for name, value in result.metrics.items():
+        click.echo(f"{name}  {value:.4f} ({METRICS[name].what}; 0 is equal)")
     click.echo(f"protocol: {result.protocol}")

@@ -15,6 +15,12 @@ scale = click.option("--scale", type=int, default=2, show_default=True, help="Sc
 threads = click.option(
     "--threads", type=click.IntRange(1, 1024), help="CPU threads; all if not given."
 )
+data_root = click.option(
+    "--data-root",
+    type=ANY_PATH,
+    metavar="DIR",
+    help="Where the benchmarks lie; LEANSR_DATA or the config file's data_root if not given.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 

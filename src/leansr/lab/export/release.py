@@ -20,6 +20,7 @@ from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.measure.complexity import complexity, lr_size
 from leansr.lab.weights import Facts, Trained, load_network
+from leansr.runtime.benchmarks import open_folder
 from leansr.runtime.evaluate import evaluate
 from leansr.runtime.upscaler import Upscaler
 
@@ -90,12 +91,11 @@ def upscaler_of(weights: Path, model: str, scale: int, threads: int | None = Non
 
 
 def _measured(name: str, folder: Path, model: str, scale: int, file: Path) -> dict[str, Any]:
-    result = evaluate(Upscaler(model, scale, weights=file), scale, folder)
-    figures = {
-        key: round(value, 4)
-        for key, value in result.as_json().items()
-        if key.startswith(("psnr", "ssim"))
-    }
+    result = evaluate(Upscaler(model, scale, weights=file), scale, open_folder(folder, scale))
+    if result.failures:
+        # A card's mean is over the whole benchmark, or it is not that benchmark's.
+        raise result.failures[0].error
+    figures = {key: round(value, 4) for key, value in result.figures_as_json().items()}
     return {"benchmark": name, **figures, "protocol": asdict(result.protocol)}
 
 

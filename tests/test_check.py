@@ -1,0 +1,179 @@
+import json
+from fractions import Fraction
+
+import click.testing
+import numpy as np
+import pytest
+from PIL import Image
+
+from leansr import cli
+from leansr.image.resize import resize
+from leansr.runtime.benchmarks import KNOWN
+from leansr.runtime.check import check
+
+
+def data_check(*arguments):
+    """Exit code, stdout and stderr of `leansr data check`."""
+    arguments = ["data", "check", *map(str, arguments)]
+    done = click.testing.CliRunner().invoke(cli.cli, arguments)
+    assert isinstance(done.exception, SystemExit | None)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def by_pillow(hr, scale):
+    height, width = (side // scale for side in hr.shape[:2])
+    return np.asarray(Image.fromarray(hr).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def by_opencv(hr, scale):
+    """Keys' kernel with a = -0.75 on four pixels, not widened: what OpenCV's INTER_CUBIC does."""
+    values = hr.astype(float)
+    for axis in (0, 1):
+        centres = (np.arange(values.shape[axis] // scale) + 0.5) * scale - 0.5
+        first = np.floor(centres).astype(int)
+        total = 0
+        for tap in range(-1, 3):
+            x = np.abs(centres - first - tap)
+            near = 1.25 * x**3 - 2.25 * x**2 + 1
+            far = -0.75 * (x**3 - 5 * x**2 + 8 * x - 4)
+            weights = np.where(x <= 1, near, np.where(x < 2, far, 0))
+            taken = np.take(values, np.clip(first + tap, 0, values.shape[axis] - 1), axis)
+            total = total + taken * weights.reshape([-1, *[1] * (values.ndim - 1 - axis)])
+        values = total
+    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+
+
+def by_matlab(hr, scale):
+    return resize(hr, Fraction(1, scale))
+
+
+def cut_not_rounded(hr, scale):
+    """A port of MATLAB's bicubic that forgets to round."""
+    return (np.clip(resize(hr / 255, Fraction(1, scale)), 0, 1) * 255).astype(np.uint8)
+
+
+@pytest.fixture
+def lay(tmp_path, photo):
+    """A function that writes five pictures as Set5 at x2, with LR by a resizer."""
+
+    def write(resizer=None):
+        for i in range(5):
+            hr = photo[80 * i : 80 * i + 64, 60 : 60 + 72]
+            hr = hr[..., 0] if i == 4 else hr
+            parts = {"HR": hr} | ({"LR": resizer(hr, 2)} if resizer else {})
+            for part, pixels in parts.items():
+                (tmp_path / "Set5" / "x2" / part).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(tmp_path / "Set5" / "x2" / part / f"{i}.png")
+        return tmp_path
+
+    return write
+
+
+def test_ours_agrees(lay):
+    found = check(lay(by_matlab), "set5", 2)
+    assert (found.name, found.pictures, found.expected, found.is_whole) == ("Set5", 5, 5, True)
+    agreement = found.agreement
+    assert agreement.is_matlab
+    assert (agreement.largest, agreement.mean, agreement.equal) == (0, 0, 1)
+    assert {name: shift.change for name, shift in agreement.psnr_y.items()} == {
+        "bicubic": 0,
+        "sesr-m5": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("resizer", "largest", "equal", "change"),
+    [
+        (by_pillow, (2, 20), (0.7, 0.95), (0.0005, 0.3)),
+        (by_opencv, (20, 255), (0.1, 0.6), (0.2, 20)),
+        (cut_not_rounded, (1, 1), (0.4, 0.6), (0.005, 1)),
+    ],
+)
+def test_other_resizers_are_recognised_with_the_shift(lay, resizer, largest, equal, change):
+    root = lay(resizer)
+    agreement = check(root, "Set5", 2).agreement
+    assert not agreement.is_matlab
+    assert largest[0] <= agreement.largest <= largest[1]
+    assert equal[0] <= agreement.equal <= equal[1]
+    assert all(change[0] <= abs(s.change) <= change[1] for s in agreement.psnr_y.values())
+    # The means by hand.
+    differences = []
+    for path in sorted((root / "Set5" / "x2" / "HR").iterdir()):
+        hr = np.asarray(Image.open(path))
+        lr = np.asarray(Image.open(root / "Set5" / "x2" / "LR" / path.name))
+        difference = np.abs(lr.astype(int) - by_matlab(hr, 2))
+        differences.append(np.repeat(difference.ravel(), 3 if hr.ndim == 2 else 1))
+    every = np.concatenate(differences)
+    assert agreement.mean == pytest.approx(every.mean())
+    assert agreement.equal == pytest.approx(np.mean(every == 0))
+    assert agreement.largest == every.max()
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_published_lr_of_set5_is_matlab_s(shared_data, scale):
+    found = check(shared_data, "Set5", scale)
+    assert found.is_whole
+    assert found.agreement.is_matlab
+    assert found.agreement.largest <= 1
+    assert found.agreement.equal > 0.9998
+    assert all(abs(shift.change) < 0.001 for shift in found.agreement.psnr_y.values())
+
+
+def test_without_lr_there_is_nothing_to_compare(lay):
+    found = check(lay(), "Set5", 2)
+    assert (found.agreement, found.resizer) == (None, "by MATLAB's bicubic")
+    assert found.is_whole
+
+
+def test_missing_pictures_and_spoilt_ones(lay):
+    root = lay(by_matlab)
+    (root / "Set5/x2/LR/0.png").unlink()
+    (root / "Set5/x2/HR/1.png").write_text("no picture")
+    found = check(root, "Set5", 2)
+    assert (found.pictures, found.is_whole) == (3, False)
+    assert found.agreement.is_matlab
+    words = [str(error) for error in found.failures]
+    assert "0.png: has no LR picture" in words[0]
+    assert "1.png: is not a picture" in words[1]
+    for path in (root / "Set5/x2/LR").iterdir():
+        path.write_text("no picture")
+    found = check(root, "Set5", 2)
+    assert (found.pictures, found.agreement, len(found.failures)) == (0, None, 5)
+    missing = check(root, "Set5", 3)
+    assert "has no Set5 x3" in str(missing.missing)
+    assert not missing.is_whole
+
+
+def test_command_lists_all_and_asks_for_none(lay):
+    root = lay(by_matlab)
+    code, out, err = data_check("--data-root", root, "--json")
+    assert (code, err) == (0, "")
+    value = json.loads(out)
+    assert (value["schema"], value["data_root"]) == (1, str(root))
+    rows = {(row["name"], row["scale"]): row for row in value["benchmarks"]}
+    assert list(rows) == [(name, scale) for name in KNOWN for scale in (2, 3, 4)]
+    row = rows.pop(("Set5", 2))
+    assert row["is_whole"]
+    assert row["agreement"]["psnr_y"]["bicubic"]["change"] == 0
+    assert all(row["pictures"] == 0 and "has no" in row["missing"] for row in rows.values())
+
+
+def test_command_exits_with_1_for_what_was_asked_for(lay):
+    root = lay(by_pillow)
+    code, out, err = data_check("set5", "--scale", 2, "--data-root", root)
+    assert (code, err) == (0, "")
+    assert "5 of 5 pictures" in out
+    assert "is NOT MATLAB's bicubic" in out
+    code, out, err = data_check("Set5", "B100", "--scale", 2, "--data-root", root)
+    assert code == 1
+    assert err.startswith(f"leansr: {root}: has no B100 x2; looked for")
+    assert "B100       x2  missing" in out
+    (root / "Set5/x2/HR/0.png").unlink()
+    code, out, _ = data_check("Set5", "--scale", 2, "--data-root", root)
+    assert code == 1
+    assert "4 of 5 pictures" in out
+    (root / "Set5/x2/HR/1.png").write_text("no picture")
+    code, _, err = data_check("--data-root", root)
+    assert code == 1
+    assert "1.png: is not a picture" in err
