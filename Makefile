@@ -26,8 +26,9 @@ format: .venv/ready
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix
 
-docs: .venv/ready                 ## write the table of costs and the generated parts of the docs again
+docs: .venv/ready                 ## write the table of costs, the reproductions and the generated parts again
 	.venv/bin/python -m leansr.lab.measure.costs
+	.venv/bin/python docs/reproductions.py
 	.venv/bin/cog -r -I docs README.md docs/*.md
 
 clean:
@@ -45,5 +46,5 @@ clean:
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP_INSTALL) --editable '.[train,test,check]'
+	.venv/bin/python $(PIP_INSTALL) --editable '.[train,plot,perceptual,test,check]'
 	touch $@

@@ -13,7 +13,10 @@ from PIL import Image
 from leansr.image import codecs
 
 PACKAGE = Path(__file__).parents[1] / "src" / "leansr"
-OF_THE_LAB = {"torch", "onnx", "onnxscript", "safetensors", "msgspec"}
+OF_THE_LAB = {
+    *("ai_edge_litert", "flatbuffers", "matplotlib", "msgspec"),
+    *("onnx", "onnxscript", "safetensors", "torch"),
+}
 OUTSIDE = sorted(p for p in PACKAGE.rglob("*.py") if PACKAGE / "lab" not in p.parents)
 
 

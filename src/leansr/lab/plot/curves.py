@@ -1,0 +1,67 @@
+"""Training curves of several runs (FMEN, Figure 5)."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from matplotlib.figure import Figure
+
+from leansr.errors import DataError
+from leansr.lab.plot.style import CYCLE, caption, styled
+from leansr.lab.train.log import Row
+
+By = Literal["step", "minutes"]
+
+
+def read_run(folder: Path) -> list[Row]:
+    """The rows of a run's log; DataError if there is none, it is damaged or still empty."""
+    path = folder / "log.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [
+                Row(
+                    step=int(row["step"]),
+                    minutes=float(row["minutes"]),
+                    lr=float(row["lr"]),
+                    loss=float(row["loss"]),
+                    steps_per_s=float(row["steps_per_s"]),
+                    val_psnr=float(row["val_psnr"]) if row["val_psnr"] else None,
+                )
+                for row in csv.DictReader(file)
+            ]
+    except OSError as cause:
+        raise DataError(f"{path}: cannot be read ({cause.strerror}); is it a run?") from cause
+    except (KeyError, TypeError, ValueError) as cause:
+        raise DataError(f"{path}: is not the log of a run ({cause})") from cause
+    if not rows:
+        raise DataError(f"{path}: has no rows yet")
+    return rows
+
+
+@styled
+def draw_curves(runs: Mapping[str, Sequence[Row]], by: By) -> Figure:
+    """Validation PSNR and loss of `runs` by name, against steps or minutes of training."""
+    figure = Figure(figsize=(6.2, 4.6), layout="constrained")
+    quality, loss = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    for index, (name, rows) in enumerate(runs.items()):
+        colour = CYCLE[index % len(CYCLE)]
+        # After as many runs as there are colours, the next line style.
+        style = ("-", "--", ":")[index // len(CYCLE) % 3]
+        x = [getattr(row, by) for row in rows]
+        psnr = [math.nan if row.val_psnr is None else row.val_psnr for row in rows]
+        best = max((row.val_psnr for row in rows if row.val_psnr is not None), default=None)
+        told = f"{name}, not validated" if best is None else f"{name}, best {best:.3f} dB"
+        quality.plot(x, psnr, color=colour, ls=style, label=told, marker=".", ms=3)
+        loss.plot(x, [row.loss for row in rows], color=colour, ls=style, marker=".", ms=3)
+    quality.set_ylabel("validation PSNR, dB")
+    quality.legend(loc="best")
+    loss.set_ylabel("mean L1 loss")
+    loss.set_xlabel("minutes of training" if by == "minutes" else "steps")
+    caption(
+        figure,
+        "PSNR on each run's own validation pictures, on what its network sees, by the "
+        "average of its weights. Loss: mean since the point before.",
+    )
+    return figure
