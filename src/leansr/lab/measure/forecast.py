@@ -1,0 +1,82 @@
+"""All that `leansr estimate` says of a variant: by the model, by the clock, by Arm's compiler."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from leansr.errors import UsageError
+from leansr.lab.export.graph import halo
+from leansr.lab.export.onnx_graph import traced
+from leansr.lab.measure.hardware import ETHOS_N78, Hardware
+from leansr.lab.measure.peaks import cpu, measured_ms
+from leansr.lab.measure.roofline import Estimate, estimate
+from leansr.lab.measure.vela import Compiled, compiled
+from leansr.lab.nets import build
+from leansr.lab.nets.network import Network
+from leansr.zoo.variant import Variant
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`halo` is in LR pixels, None where tiles were not to be exact or there are none."""
+
+    variant: str
+    halo: int | None
+    estimate: Estimate
+    measured_ms: float | None
+    compiled: Compiled | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys of a row of `leansr estimate --json`."""
+        return {
+            "variant": self.variant,
+            "halo": self.halo,
+            **self.estimate.as_json(),
+            "measured_ms": self.measured_ms,
+            "vela": self.compiled and self.compiled.as_json(),
+        }
+
+
+def hardware_of(name: str, threads: int) -> Hardware:
+    """The hardware of that name; of "cpu", this machine's on `threads` threads, measured now."""
+    if name == ETHOS_N78.name:
+        return ETHOS_N78
+    if name != "cpu":
+        raise UsageError(f"{name}: no such hardware; ethos-n78 or cpu")
+    return cpu(threads)
+
+
+def forecast(
+    variant: Variant,
+    scale: int,
+    size: tuple[int, int],
+    hardware: Hardware,
+    tile: tuple[int, int] | None = None,
+    is_exact: bool = False,
+    measured_on: int | None = None,
+    npu: str | None = None,
+) -> Forecast:
+    """Of the deploy form of `variant` for an LR picture of `size` (height, width).
+
+    In tiles of `tile`, whole ones with their halo if they are to be exact, as many as the area
+    asks for if not. `measured_on` is how many threads of this CPU to time it on, `npu` the NPU to
+    ask Vela of. Raises UsageError for exact tiles of a network that looks at the whole picture.
+    """
+    network = build(variant, scale).deploy().eval()
+    shape = (1, variant.channels, *size)
+    around = _halo(network, variant) if tile is not None and is_exact else None
+    return Forecast(
+        variant.name,
+        around,
+        estimate(network, shape, hardware, tile, around),
+        None if measured_on is None else measured_ms(network, shape, measured_on),
+        None if npu is None else compiled(network, shape, npu),
+    )
+
+
+def _halo(network: Network, variant: Variant) -> int:
+    around = None if variant.is_global else halo(traced(network, variant.channels))
+    if around is None:
+        raise UsageError(
+            f"{variant.name}: looks at the whole picture, and no tile is exact; leave out --halo"
+        )
+    return around
