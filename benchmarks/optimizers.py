@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 import torch
-from machine import describe
 
+from leansr.lab.measure.machine import describe
 from leansr.lab.train import recipe as recipes
 from leansr.lab.train.trainer import Run
 

@@ -10,9 +10,9 @@ import time
 import click
 import torch
 import torch.nn.functional as F
-from machine import describe
 
 from leansr import zoo
+from leansr.lab.measure.machine import describe
 from leansr.lab.nets import build
 
 BATCH, CROP = 16, 48

@@ -11,10 +11,10 @@ import click
 import numpy as np
 import onnxruntime
 import torch
-from machine import describe
 
 from leansr import zoo
 from leansr.lab.export.onnx_graph import traced, with_split_prelu
+from leansr.lab.measure.machine import describe
 from leansr.lab.nets import build
 
 SIDE = 256

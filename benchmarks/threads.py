@@ -9,9 +9,9 @@ import time
 
 import click
 import numpy as np
-from machine import describe
 
 from leansr import Upscaler
+from leansr.lab.measure.machine import describe
 from leansr.runtime.onnx_session import OnnxSession
 from leansr.zoo.release import release_of
 

@@ -18,10 +18,10 @@ import time
 import click
 import torch
 import torch.nn.functional as F
-from machine import describe
 from torch.utils.flop_counter import FlopCounterMode
 
 from leansr import zoo
+from leansr.lab.measure.machine import describe
 from leansr.lab.nets import build
 
 PRINTED_GMACS = {"expanded": 41.77, "collapsed": 1.84}

@@ -6,7 +6,7 @@ LeanSRError
 ├── DataError       a folder, pack or benchmark is not what it should be
 ├── WeightsError    a weights file or release is missing, damaged or of another network
 ├── ExportError     a network cannot be exported, or its export is not equal to it
-└── MeasureError    a network does something that what measures it does not know
+└── MeasureError    a network cannot be measured: what it does is not known, or it fails
 
 Messages are one line: what failed, on which file, what to do.
 """
@@ -41,4 +41,4 @@ class ExportError(LeanSRError):
 
 
 class MeasureError(LeanSRError):
-    """A network does something that what measures it does not know."""
+    """A network cannot be measured: what it does is not known, or running it fails."""
