@@ -5,7 +5,6 @@ import click
 from leansr import zoo
 from leansr.cli import COMMANDS, cli
 from leansr.lab import papers
-from leansr.lab.papers.costs import Cell, cells
 from leansr.zoo.costs import costs
 from leansr.zoo.release import Release, releases
 
@@ -53,55 +52,6 @@ def variant_table() -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def agreement() -> str:
-    """How many printed costs are ours, of the papers' own networks and of baselines."""
-    lines = ["| paper | own networks | baselines in its tables |", "| --- | --- | --- |"]
-    found = cells()
-    for paper in dict.fromkeys(cell.paper for cell in found):
-        counts = []
-        for is_own in (True, False):
-            these = [c for c in found if (c.paper, c.is_own) == (paper, is_own)]
-            counts.append(f"{sum(c.fits for c in these)} of {len(these)}")
-        lines.append(f"| {paper} | {counts[0]} | {counts[1]} |")
-    return "\n".join(lines) + "\n"
-
-
-def misfit_table() -> str:
-    """Every printed cost that is not ours, one line for all scales and tables of one reason."""
-    lines = [
-        "| paper | table | variant | what | printed | ours | why |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    together: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in cells():
-        if not cell.fits:
-            key = cell.paper, cell.table, cell.variant, cell.column, cell.why
-            together.setdefault(key, []).append(cell)
-    for (paper, table, variant, column, why), these in together.items():
-        scales = " / ".join(f"x{scale}" for scale in dict.fromkeys(c.scale for c in these))
-        texts = [
-            paper,
-            table,
-            f"`{variant}` {scales}",
-            _COLUMNS[column],
-            " / ".join(dict.fromkeys(c.printed for c in these)),
-            " / ".join(dict.fromkeys(f"{c.ours:.5g}" for c in these)),
-            why,
-        ]
-        lines.append(f"| {' | '.join(texts)} |")
-    return "\n".join(lines) + "\n"
-
-
-_COLUMNS = {
-    "params_k": "parameters, K",
-    "params_m": "parameters, M",
-    "macs_g": "Multi-Adds, G",
-    "flops_g_256": "Multi-Adds, G (challenge)",
-    "acts_m_256": "activations, M (challenge)",
-    "convs": "convolutions",
-}
 
 
 def command_reference() -> str:

@@ -17,13 +17,26 @@ from leansr.zoo.release import releases
 OPTIONS = {
     "upscale": "inputs output model scale tile backend threads weights overwrite skip_existing",
     "models": "as_json",
-    "evaluate": "variant scale data weights threads as_json",
+    "evaluate": "variant scale data data_root protocol metrics weights threads as_json",
     "train": "recipe data folder validation max_minutes threads",
     "import": "checkpoint model scale output",
     "collapse": "variant scale weights seed as_json",
     "profile": "variant scale size convention layers as_json",
+    "bench": "variants scale lr_size backends dtype threads warmup runs table as_json",
+    "reproduce": "paper weights data_root times markdown plot as_json",
+    "plot": "",
+    "plot front": "scale benchmark cost times outputs",
+    "plot bubble": "variants scale times outputs as_json",
+    "plot sheet": "methods scale picture patch threads outputs as_json",
+    "plot spectrum": "variant scale weights picture patch block outputs as_json",
+    "plot attention": "variant scale weights others picture patch block outputs",
+    "plot dispersion": "picture patch outputs",
+    "plot curves": "runs by outputs",
+    "estimate": "variants scale lr_size hardware tile halo layers measure threads vela as_json",
     "export": "weights model scale output benchmarks licence as_json",
     "data": "",
+    "data pack": "folder output source licence max_mib",
+    "data check": "names scales data_root as_json",
 }
 
 
@@ -45,12 +58,26 @@ def command(name):
     return found
 
 
+def with_children(name, command):
+    """A command by its name, and those of a group by theirs."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            yield from with_children(f"{name} {child.name}", child)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_and_frozen_options(name):
-    found = command(name)
-    assert {p.name for p in found.params} == set(OPTIONS[name].split())
-    assert COMMANDS[name][1] == found.get_short_help_str(limit=200)
-    assert all(p.help for p in found.params if isinstance(p, click.Option) and not p.required)
+    for full_name, found in with_children(name, command(name)):
+        assert {p.name for p in found.params} == set(OPTIONS[full_name].split()), full_name
+        wanted = (p for p in found.params if isinstance(p, click.Option) and not p.required)
+        assert all(p.help for p in wanted)
+    assert COMMANDS[name][1] == command(name).get_short_help_str(limit=200)
+
+
+def test_no_command_is_frozen_that_is_not_there():
+    found = {full for name in COMMANDS for full, _ in with_children(name, command(name))}
+    assert set(OPTIONS) == found
 
 
 def test_help_lists_every_command():
@@ -104,13 +131,36 @@ def test_evaluate_as_json(tmp_path, photo):
     code, out, _ = leansr("evaluate", "sesr-m5", "--scale", 2, "--data", tmp_path, "--json")
     assert code == 0
     value = json.loads(out)
-    keys = {"schema", "variant", "scale", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
-    assert set(value) == keys | {"images", "protocol"}
-    assert value["images"] == 1
+    figures = {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
+    assert set(value) == figures | {
+        *("schema", "variant", "scale", "images", "protocol", "pictures", "failed")
+    }
+    assert (value["images"], value["failed"]) == (1, [])
+    assert value["pictures"] == [{"name": "a"} | {key: value[key] for key in figures}]
     assert np.isfinite(value["psnr_y"])
-    code, out, _ = leansr("evaluate", "sesr-m5", "--data", tmp_path)
+    code, out, _ = leansr("evaluate", "sesr-m5", "--data", tmp_path, "--protocol", "ntire")
     assert code == 0
-    assert "protocol: BT.601 luma (16..235)" in out
+    assert "protocol: ntire, RGB of the 8-bit picture, border of 4 pixels cut" in out
+
+
+def test_evaluate_a_benchmark_of_which_a_picture_fails(tmp_path, photo, monkeypatch):
+    folder = tmp_path / "Set5" / "x2" / "HR"
+    folder.mkdir(parents=True)
+    Image.fromarray(photo[:40, :40]).save(folder / "a.png")
+    (folder / "b.png").write_text("no picture")
+    Image.fromarray(np.zeros((40, 40, 4), np.uint8)).save(folder / "c.png")
+    monkeypatch.setenv("LEANSR_DATA", str(tmp_path))
+    code, out, err = leansr("evaluate", "sesr-m5", "--data", "set5", "--json")
+    assert code == 1
+    value = json.loads(out)
+    assert value["images"] == 1
+    assert [row["name"] for row in value["failed"]] == ["b", "c"]
+    assert err.splitlines() == [f"leansr: {row['reason']}" for row in value["failed"]]
+    assert str(folder / "b.png") in err
+    (folder / "a.png").unlink()
+    code, out, err = leansr("evaluate", "sesr-m5", "--data", "set5", "--json")
+    assert (code, out) == (1, "")
+    assert "Set5 x2: none of its pictures can be measured; the first: " in err
 
 
 @pytest.mark.parametrize(
@@ -125,14 +175,28 @@ def test_evaluate_as_json(tmp_path, photo):
         (["upscale", "a\nb.png"], 1, "a?b.png: no such file"),
         (["upscale", "a.png", "--threads", "99999"], 2, "is not in the range"),
         (["upscale", "a.png", "--weights", "none.onnx"], 1, "none.onnx"),
-        (["evaluate", "sesr-m5", "--data", "."], 1, ".: has no HR/*.png"),
+        (["evaluate", "sesr-m5", "--data", "e"], 1, "e: has no pictures for x2; looked in it"),
+        (["evaluate", "sesr-m5", "--data", "."], 1, "a.png: cannot be measured (SSIM needs"),
+        (["evaluate", "sesr-m5", "--data", "Set5"], 2, "Set5: is no folder, and there is no data"),
+        (["evaluate", "sesr-m5", "--data", "Set5", "--data-root", "e"], 1, "e: has no Set5 x2"),
+        (["evaluate", "sesr-m5", "--data", "S", "--data-root", "f"], 2, "--data-root: f is not a"),
+        (["evaluate", "sesr-m5", "--data", "e", "--protocol", "x"], 2, "'x' is not one of 'paper'"),
+        (
+            ["evaluate", "sesr-m5", "--data", "e", "--metric", "x"],
+            2,
+            "Invalid value for '--metric'",
+        ),
+        (["data", "check"], 2, "no data root to check; give --data-root"),
         (["evaluate", "sesr-m5", "--data", ".", "--scale", "3"], 2, "it has x2 and x4"),
         (["upscal"], 2, "No such command"),
     ],
 )
 def test_what_a_user_can_do_wrong(tmp_path, photo, monkeypatch, arguments, code, words):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LEANSR_DATA", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     Image.fromarray(photo[:8, :8]).save("a.png")
+    Path("e").mkdir()
     found, out, err = leansr(*arguments)
     assert (found, out) == (code, "")
     assert words in err

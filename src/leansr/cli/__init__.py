@@ -15,7 +15,10 @@ from leansr.errors import LeanSRError
 COMMANDS = {
     "upscale": ("leansr.cli.upscale:command", "Upscale pictures."),
     "models": ("leansr.cli.models:command", "List every variant and what is known of it."),
-    "evaluate": ("leansr.cli.evaluate:command", "Measure PSNR and SSIM on a folder of pictures."),
+    "evaluate": (
+        "leansr.cli.evaluate:command",
+        "Measure PSNR and SSIM on a benchmark or a folder of pictures.",
+    ),
     "train": ("leansr.cli.train:command", "Train a network by a recipe, or go on with a run."),
     "import": (
         "leansr.cli.import_published:command",
@@ -29,9 +32,26 @@ COMMANDS = {
         "leansr.cli.profile:command",
         "Count parameters, Multi-Adds, activations and memory of a network in its two forms.",
     ),
+    "bench": (
+        "leansr.cli.bench:command",
+        "Time networks side by side, and measure the memory of each.",
+    ),
+    "reproduce": (
+        "leansr.cli.reproduce:command",
+        "Print the tables of a paper beside what we compute and measure.",
+    ),
+    "plot": ("leansr.cli.plot:command", "Draw figures as the papers have them."),
+    "estimate": (
+        "leansr.cli.estimate:command",
+        "Estimate how long networks take on given hardware, by what they compute and move.",
+    ),
     "export": ("leansr.cli.export:command", "Make a release of trained weights."),
-    "data": ("leansr.cli.data:command", "Prepare training pictures."),
+    "data": ("leansr.cli.data:command", "Check benchmarks and prepare training pictures."),
 }
+
+# What a command can lack, and the extra that brings it.
+EXTRAS = dict.fromkeys(("torch", "safetensors", "msgspec", "onnx", "onnxscript"), "train")
+EXTRAS["matplotlib"] = "plot"
 
 
 class Commands(click.Group):
@@ -73,7 +93,8 @@ def main(arguments: list[str] | None = None) -> Any:
         print_error(error)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if error.name not in {"torch", "safetensors", "msgspec", "onnx", "onnxscript"}:
+        if error.name not in EXTRAS:
             raise
-        print_error(f"this command needs {error.name}; pip install 'leansr[train]'")
+        extra = EXTRAS[error.name]
+        print_error(f"this command needs {error.name}; pip install 'leansr[{extra}]'")
         sys.exit(2)

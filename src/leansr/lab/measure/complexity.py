@@ -108,16 +108,22 @@ def _matrix_product(step: Step) -> int:
     return step.outputs[0].numel * step.inputs[-1].shape[-2]
 
 
+def _matrix_vector_product(step: Step) -> int:
+    return step.inputs[0].numel
+
+
 _PRODUCTS: dict[str, Callable[[Step], int]] = {
     "aten.convolution": _convolution,
     "aten.addmm": _matrix_product,
     "aten.bmm": _matrix_product,
     "aten.mm": _matrix_product,
+    "aten.mv": _matrix_vector_product,
 }
 
 # Known, and no layer's multiply-accumulates: what moves values, and what is done to each.
 _FREE = {
     "aten._prelu_kernel",
+    "aten._to_copy",
     "aten._unsafe_view",
     "aten.add",
     "aten.avg_pool2d",
@@ -131,8 +137,10 @@ _FREE = {
     "aten.gelu",
     "aten.hardswish",
     "aten.hardtanh",
+    "aten.index_put_",
     "aten.index_select",
     "aten.leaky_relu",
+    "aten.lift_fresh",
     "aten.max_pool2d_with_indices",
     "aten.mean",
     "aten.mul",
@@ -159,6 +167,7 @@ _FREE = {
     "aten.upsample_bilinear2d",
     "aten.upsample_nearest2d",
     "aten.view",
+    "aten.zeros",
 }
 
 

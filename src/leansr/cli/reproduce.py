@@ -1,0 +1,74 @@
+"""`leansr reproduce`"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from leansr.cli import options
+from leansr.runtime import config
+
+PAPERS = ("bsrn", "fmen", "mdrn", "study", "sesr")
+
+
+@click.command()
+@click.argument("paper", type=click.Choice(PAPERS))
+@click.option(
+    "--weights",
+    type=options.EXISTING_FOLDER,
+    help="Holds .safetensors of `leansr import` or `leansr train` to measure.",
+)
+@options.data_root
+@click.option(
+    "--times",
+    type=options.EXISTING_FILE,
+    help="What `leansr bench --table ... --json` printed; may be repeated.",
+    multiple=True,
+)
+@click.option("--markdown", is_flag=True, help="Print Markdown.")
+@click.option(
+    "--plot",
+    type=options.ANY_PATH,
+    metavar="DIR",
+    help="Draw the paper's figures into it, as PNG and SVG.",
+)
+@options.as_json
+def command(
+    paper: str,
+    weights: Path | None,
+    data_root: Path | None,
+    times: tuple[Path, ...],
+    markdown: bool,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Print the tables of a paper beside what we compute and measure.
+
+    Costs, memory and claims are computed; quality is that of the weights at hand, and empty where
+    there are none.
+    """
+    from leansr.lab.reproduce import render
+    from leansr.lab.reproduce.measured import measured_for
+    from leansr.lab.reproduce.reproduction import reproduce
+
+    root = config.data_root(data_root)
+    measured = measured_for(paper, weights, root, times)
+    result = reproduce(paper, measured)
+    if as_json:
+        options.print_json(result.as_json())
+    else:
+        click.echo((render.markdown if markdown else render.text)(result), nl=False)
+    if plot is not None:
+        _draw(paper, plot, weights, root)
+    for failure in measured.failures:
+        options.print_error(failure)
+    if measured.failures:
+        sys.exit(1)
+
+
+def _draw(paper: str, folder: Path, weights: Path | None, root: Path | None) -> None:
+    """The paths go to stderr, for stdout is the report's."""
+    from leansr.lab.reproduce.figures import at_hand, draw
+
+    for path, reason in draw(paper, folder, at_hand(weights, root)):
+        click.echo(path or reason, err=True)

@@ -1,0 +1,1 @@
+"""The papers' tables again: what is printed, what we compute, and whether it fits."""
