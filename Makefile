@@ -46,5 +46,5 @@ clean:
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP_INSTALL) --editable '.[train,plot,perceptual,test,check]'
+	.venv/bin/python $(PIP_INSTALL) --editable '.[train,plot,perceptual,vela,test,check]'
 	touch $@

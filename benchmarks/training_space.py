@@ -9,7 +9,6 @@ expanded, 1.84 G collapsed. Here both are counted from the operations that run, 
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from leansr import zoo
-from leansr.lab.measure.machine import describe
+from leansr.lab.measure.machine import describe, resident_mib
 from leansr.lab.nets import build
 
 PRINTED_GMACS = {"expanded": 41.77, "collapsed": 1.84}
@@ -35,7 +34,7 @@ def measure(space: str, threads: int, steps: int) -> dict[str, float]:
     lr, hr = torch.rand(BATCH, 1, CROP, CROP), torch.rand(BATCH, 1, 2 * CROP, 2 * CROP)
     network = build(zoo.find("sesr-m5", 2), 2, space=space)
     optimizer = torch.optim.Adam(network.parameters(), 5e-4)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, _ = _resident_mib()
     seconds = []
     for _ in range(steps + 1):
         began = time.perf_counter()
@@ -43,14 +42,21 @@ def measure(space: str, threads: int, steps: int) -> dict[str, float]:
         optimizer.step()
         optimizer.zero_grad()
         seconds.append(time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _, peak = _resident_mib()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(lr)
     return {
         "gmacs": counter.get_total_flops() / 2e9,
         "step_ms": 1000 * statistics.median(seconds[1:]),
-        "peak_mib": (peak - before) / 1024,
+        "peak_mib": peak - before,
     }
+
+
+def _resident_mib() -> tuple[float, float]:
+    found = resident_mib()
+    if found is None:
+        raise SystemExit("training_space: memory is read from /proc, which this system has not")
+    return found
 
 
 def main() -> None:

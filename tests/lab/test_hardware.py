@@ -43,12 +43,14 @@ def test_traffic_of_two_convolutions_by_hand():
     assert almost.dram_bytes == run.dram_bytes
 
 
-def test_stripes_pass_a_feature_on_if_they_fit():
-    # Of the picture 2 + 2 stripes, of the feature 1 + 2, of the result 2, and all weights.
-    held = 8 * 16 * (4 * 3 + 3 * 8 + 2 * 3) + (3 * 8 * 9 + 8) + (8 * 3 * 25 + 3)
+@pytest.mark.parametrize("buffered", [1, 2])
+def test_stripes_pass_a_feature_on_if_they_fit(buffered):
+    # Two more of the picture and of the feature, for the rows around. And all weights.
+    stripes = (buffered + 2) * 3 + (1 + 2) * 8 + buffered * 3
+    held = 8 * 16 * stripes + (3 * 8 * 9 + 8) + (8 * 3 * 25 + 3)
     whole = estimate(two_convolutions(), (1, 3, 40, 16), PLAIN).dram_bytes
     for buffer, saved in ((held, 2 * 8 * 40 * 16), (held - 1, 0)):
-        hardware = replace(PLAIN, buffer_bytes=buffer, stripe=8)
+        hardware = replace(PLAIN, buffer_bytes=buffer, stripe=8, buffered=buffered)
         assert estimate(two_convolutions(), (1, 3, 40, 16), hardware).dram_bytes == whole - saved
 
 
@@ -106,6 +108,71 @@ def test_fsrcnn_deconvolution_takes_the_cycles_that_arms_formula_gives():
     assert 0.1 < run.multi_adds_hr / (ETHOS_N78.macs_per_s * run.runtime_ms / 1000) < 0.17
 
 
+# Worked out from the rules of docs/estimate.md, not by the model. Full HD is 1080 x 1920 pixels,
+# whole cells of 8 x 8. SESR-M5 for hardware has 5 x 5 to 16 channels, five of 3 x 3, and 5 x 5 to
+# 4 for x2 and 16 for x4: so many weights, each value a byte.
+PIXELS = 2_073_600
+M5_WEIGHTS = 13_520 + 6 * 16 + 4
+M5_X4_WEIGHTS = 18_320 + 7 * 16
+# Bytes a pixel where nothing stays on chip and 16 channels take 8. First: 1 read, 8 written. Five
+# bodies of 8 and 8. The sum of first and last of them: 8 and 8, 8 written. Last: 8 and 4. The
+# depth-to-space: 4 and 4.
+M5_BYTES = 9 + 5 * 16 + 24 + 12 + 8
+# 8 and 8, then 8 into 4 channels of four times the pixels, 16 of them, and those into 16.
+M5_X4_BYTES = 9 + 5 * 16 + 24 + 16 + (8 + 16) + (16 + 16)
+# 56 channels take 28, 12 take 12: extract, shrink, four maps, expand, upscale to 4 HR pixels.
+FSRCNN_BYTES = (1 + 28) + (28 + 12) + 4 * (12 + 12) + (12 + 28) + (28 + 4)
+FSRCNN_WEIGHTS = (56 * 26) + (12 * 57) + 4 * (12 * 109) + (56 * 13) + (56 * 81 + 1)
+# The tile of 300 x 400, in cells 304 x 400. 8 rows of 16 channels are 51,200 bytes. The five bodies
+# hold 4 of what comes in, 3 of each of four passed on and 2 that go out: 18, 921,600 bytes with
+# 11,600 of weights beside, of 1,048,576. The sum would make them 21. So it reads two features, and
+# is passed on to the last convolution, and that to the depth-to-space.
+TILE_BYTES = 304 * 400 * (9 + (8 + 8) + (8 + 8)) + 600 * 800
+
+
+def test_traffic_of_table_3_by_hand():
+    for name, scale, size, expected in (
+        ("sesr-m5-hw", 2, FULL_HD, PIXELS * M5_BYTES + M5_WEIGHTS),
+        ("sesr-m5-hw", 4, FULL_HD, PIXELS * M5_X4_BYTES + M5_X4_WEIGHTS),
+        ("fsrcnn", 2, FULL_HD, PIXELS * FSRCNN_BYTES + FSRCNN_WEIGHTS),
+        ("sesr-m5-hw", 2, TILE, TILE_BYTES + M5_WEIGHTS),
+    ):
+        assert by_model(name, scale, size).dram_bytes == expected
+
+
+def test_time_of_sesr_m5_by_hand():
+    """By 2e12 products and 15.625e9 bytes a second."""
+    run = by_model("sesr-m5-hw", 2, FULL_HD)
+    # One body: 4 products a pixel by Winograd, on 16 x 16 lanes. 5 x 5 is four times that, and so
+    # is the depth-to-space: 4 products for each of 4 HR pixels, one lane of 16 in use.
+    body = PIXELS * 4 * 256 / 2e9
+    assert body == pytest.approx(1.0616832)
+    times = [layer.compute_ms for layer in run.layers]
+    assert times == pytest.approx([4 * body] + [body] * 5 + [0, 4 * body, 4 * body])
+    # Bodies and sum wait for memory, the others for the array.
+    waiting = (PIXELS * (5 * 16 + 24) + 5 * (9 * 256 + 16)) / 15.625e6
+    assert run.runtime_ms == pytest.approx(12 * body + waiting)
+    assert round(run.runtime_ms, 3) == 26.543
+    assert run.bound == "dram"
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("stripe", 4),
+        ("stripe", 16),
+        ("buffer_bytes", 512 * 1024),
+        ("buffer_bytes", 1536 * 1024),
+        ("compressible", 17),
+        ("cell", 1),
+    ],
+)
+def test_traffic_depends_on_what_the_docs_say_it_does(name, changed):
+    network, shape = deployed("sesr-m5-hw", 2), (1, 1, *TILE)
+    moved = estimate(network, shape, replace(ETHOS_N78, **{name: changed})).dram_bytes
+    assert abs(moved / (TILE_BYTES + M5_WEIGHTS) - 1) > 0.01
+
+
 @pytest.mark.parametrize("family", sorted({v.family for v in zoo.VARIANTS.values()}))
 def test_passes_have_the_multi_adds_that_are_counted(family):
     variant = min((v for v in zoo.VARIANTS.values() if v.family == family), key=lambda v: v.name)
@@ -161,21 +228,24 @@ def printed():
     return list(cells("sesr"))
 
 
-def test_every_figure_of_table_3_is_there_and_fits(printed):
+def test_every_figure_of_table_3_is_there_and_near(printed):
     found = {(c.model, c.scale, c.column): c for c in printed if c.table == "3"}
     for row in rows("sesr_hardware"):
         for column in ("macs_g", "dram_mb", "runtime_ms", "fps"):
             model = f"{row['model']}, {row['input']} in"
             assert found[model, int(row["scale"]), column].printed == row[column]
     assert len(found) == 20
-    assert all(cell.fits for cell in found.values())
+    for (*_, column), cell in found.items():
+        if column in ("dram_mb", "runtime_ms"):
+            assert abs(cell.ours / float(cell.printed) - 1) <= 0.25
+    assert all(cell.fits for cell in found.values() if cell.column == "macs_g")
     own = {c.printed for c in found.values() if c.column == "macs_g" and c.is_own}
     assert own == {"28", "1.62", "38", "2.19"}
 
 
 def test_what_is_far_from_the_print_has_a_reason(printed):
     for cell in printed:
-        if not cell.fits or abs(cell.ours / float(cell.printed) - 1) > 0.1:
+        if cell.fits is False or abs(cell.ours / float(cell.printed) - 1) > 0.1:
             is_the_fps = cell.model == "a picture in tiles (fps)"
             assert cell.why or is_the_fps, cell
 
@@ -187,7 +257,9 @@ def test_claims(printed):
     assert best["sesr-m5-hw"] == pytest.approx(2e12 / (1920 * 1080 * 13_520))
     assert best["sesr-xl-hw"] == pytest.approx(2e12 / (1920 * 1080 * 105_376))
     assert len(best) == 6
-    assert all(cell.fits for cell in said)
+    # Times by the model are held to nothing; they are near all the same.
+    assert all(cell.fits for cell in said if cell.kind != "estimated")
+    assert all(abs(cell.ours / float(cell.printed) - 1) <= 0.25 for cell in said)
     assert list(cells("bsrn")) == []
 
 
@@ -222,10 +294,17 @@ def test_estimate_as_json():
     assert set(value) == {"schema", "scale", "lr_size", "tile", "hardware", "estimates"}
     assert value["hardware"]["macs_per_s"] == 2e12
     assert set(value["hardware"]["sources"]) < set(value["hardware"])
-    for one, name in zip(value["estimates"], ("sesr-m5-hw", "fsrcnn"), strict=True):
-        expected = by_model(name, 2, FULL_HD)
-        assert (one["variant"], one["runtime_ms"]) == (name, expected.runtime_ms)
-        assert sum(layer["dram_bytes"] for layer in one["layers"]) == expected.dram_bytes
+    sesr, fsrcnn = value["estimates"]
+    assert (sesr["variant"], fsrcnn["variant"]) == ("sesr-m5-hw", "fsrcnn")
+    assert sesr["multi_adds"] == sesr["multi_adds_hr"] == PIXELS * 13_520
+    assert sesr["dram_bytes"] == PIXELS * M5_BYTES + M5_WEIGHTS
+    assert fsrcnn["dram_bytes"] == PIXELS * FSRCNN_BYTES + FSRCNN_WEIGHTS
+    assert sesr["runtime_ms"] == pytest.approx(26.543, abs=5e-4)
+    assert sesr["fps"] == pytest.approx(37.675, abs=5e-4)
+    first, *_, shuffle = sesr["layers"]
+    assert first["dram_bytes"] == PIXELS * 9 + 25 * 16 + 16
+    assert (first["array_macs"], first["multi_adds"]) == (PIXELS * 4096, PIXELS * 400)
+    assert (shuffle["dram_bytes"], shuffle["multi_adds"]) == (PIXELS * 8, 0)
 
 
 def test_estimate_prints_tiles_and_layers():

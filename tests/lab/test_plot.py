@@ -16,7 +16,7 @@ from leansr.errors import DataError, LeanSRError, UsageError
 from leansr.image.quality import compare
 from leansr.image.resize import resize
 from leansr.lab.plot.bubble import DEFAULT, bubbles
-from leansr.lab.plot.inputs import Patch
+from leansr.lab.plot.pictures import Patch
 from leansr.lab.plot.points import BENCHMARKS, COSTS
 from leansr.lab.plot.sheet import panels
 from leansr.lab.plot.times import read_times
@@ -283,18 +283,38 @@ def test_a_picture_with_alpha_or_none(tmp_path, photo):
     assert "none.png: no such file" in str(done.exception)
 
 
-def test_without_matplotlib_its_extra_is_named():
+def without(package, *arguments):
+    """`leansr plot` in a process of its own that has no such package."""
     program = (
         "import sys\n"
         "class Gone:\n"
         "    def find_spec(name, path=None, target=None):\n"
-        "        if name == 'matplotlib':\n"
+        f"        if name == {package!r}:\n"
         "            raise ModuleNotFoundError(name=name)\n"
         "sys.meta_path.insert(0, Gone)\n"
-        "import leansr.cli; leansr.cli.main(['plot', 'front', '-o', 'a.png'])"
+        "import leansr.cli; leansr.cli.main(['plot', *sys.argv[1:]])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_without_matplotlib_its_extra_is_named():
+    done = without("matplotlib", "front", "-o", "a.png")
     assert done.returncode == 2
     assert done.stderr == "leansr: this command needs matplotlib; pip install 'leansr[plot]'\n"
+
+
+def test_a_sheet_of_graphs_needs_no_torch(tmp_path, hr):
+    """Nor does reading --patch, so that a bad one is told before torch is missed."""
+    where = "--picture", hr, "--patch", "8,9,48,36"
+    file = f"sesr-m11={releases()['sesr-m11', 4].onnx}"
+    done = without("torch", "sheet", "sesr-m5", file, *where, "-o", tmp_path / "a.png")
+    assert done.returncode == 0, done.stderr
+    drawn(tmp_path / "a.png")
+    done = without("torch", "sheet", "bsrn=b.safetensors", *where, "-o", tmp_path / "b.png")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "this command needs torch; pip install 'leansr[" in done.stderr
+    for command in ("attention", "spectrum"):
+        done = without("torch", command, "bsrn", *where[:2], "--patch", "1,2", "-o", "a.png")
+        assert done.returncode == 2
+        assert "'1,2' is not left,top,width,height in pixels" in done.stderr

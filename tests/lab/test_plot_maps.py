@@ -15,7 +15,8 @@ from leansr.lab import weights as weights_file
 from leansr.lab.measure.attention import attentions
 from leansr.lab.nets import build
 from leansr.lab.plot.attention import draw_attention
-from leansr.lab.plot.inputs import as_input, hr_and_lr, network_of
+from leansr.lab.plot.inputs import as_input, network_of
+from leansr.lab.plot.pictures import hr_and_lr
 
 
 def leansr(*arguments):

@@ -14,7 +14,8 @@ from leansr.errors import MeasureError, UsageError
 from leansr.lab.measure.blocks import attention_kinds, blocks_of, passages
 from leansr.lab.measure.spectrum import spectra, spectrum
 from leansr.lab.nets import build, network_class
-from leansr.lab.plot.inputs import as_input, hr_and_lr, network_of
+from leansr.lab.plot.inputs import as_input, network_of
+from leansr.lab.plot.pictures import hr_and_lr
 from leansr.lab.published import import_published
 
 

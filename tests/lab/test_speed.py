@@ -5,6 +5,8 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click.testing
@@ -28,7 +30,7 @@ ROW_KEYS = {
     *("variant", "backend", "dtype", "threads", "median_ms", "min_ms", "gmacs_per_s"),
     *("peak_rss_mib", "form", "weights", "q1_ms", "q3_ms", "base_rss_mib", "peak_cuda_mib"),
 }
-RUN_KEYS = {"schema", "scale", "lr_size", "warmup", "runs", "machine", "rows"}
+RUN_KEYS = {"schema", "scale", "lr_size", "warmup", "runs", "date", "machine", "rows"}
 MACHINE_KEYS = {"cpu", "cores", "isa", "gpu", "versions", "threads", "load_before", "load_after"}
 MEASURED = sorted((Path(__file__).parents[2] / "docs" / "measured").glob("bench-*.json"))
 
@@ -198,9 +200,12 @@ def test_no_gpu_is_a_clear_error():
 
 def test_json_has_the_contract_s_keys():
     arguments = "--lr-size", "32x16", "--threads", 1, "--warmup", 1, "--runs", 2
+    began = datetime.now(UTC).date()
     done = leansr("sesr-m5", "sesr-m11", *arguments, "--json")
     assert done.exit_code == 0, done.output
     value = json.loads(done.stdout)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", value["date"])
+    assert began <= date.fromisoformat(value["date"]) <= datetime.now(UTC).date()
     assert set(value) == RUN_KEYS
     assert set(value["machine"]) == MACHINE_KEYS
     assert value["machine"]["versions"]["torch"] == torch.__version__
@@ -211,7 +216,7 @@ def test_json_has_the_contract_s_keys():
         assert (row["threads"], row["backend"], row["form"]) == (1, "onnxruntime", "deploy")
     done = leansr("sesr-m5", *arguments)
     where, head, row = done.stdout.splitlines()
-    assert "x2, 32 x 16 in" in where
+    assert "x2, 32 x 16 in, onnxruntime float32, 1 + 2 rounds" in where
     assert head.split()[:2] == ["variant", "backend"]
     assert row.split()[:2] == ["sesr-m5", "onnxruntime"]
 
@@ -304,31 +309,75 @@ def test_times_are_in_the_papers(shared_data):
             assert any(whole.search(line) for line in lines), row
 
 
+ABACUS = {
+    "scale": 2,
+    "lr_size": [90, 160],
+    "warmup": 3,
+    "runs": 20,
+    "date": "2026-02-03",
+    "machine": {
+        "cpu": "Abacus",
+        "cores": 4,
+        "isa": [],
+        "gpu": None,
+        "versions": {"torch": "2.13", "onnxruntime": "1.31", "python": "3.11"},
+        "threads": 2,
+        "load_before": 0.5,
+        "load_after": None,
+    },
+}
+
+
 def test_text_of_rows():
-    value = {
-        "scale": 2,
-        "lr_size": [90, 160],
-        "warmup": 3,
-        "runs": 20,
-        "machine": {
-            "cpu": "Abacus",
-            "cores": 4,
-            "isa": [],
-            "gpu": None,
-            "versions": {"torch": "2.13", "onnxruntime": "1.31", "python": "3.11"},
-            "threads": 2,
-            "load_before": 0.5,
-            "load_after": None,
-        },
-        "rows": [row("carn", [0.012, 0.01234, 0.2], "training").as_json()],
-    }
+    carn = row("carn", [0.012, 0.01234, 0.2], "training").as_json()
+    value = ABACUS | {"rows": [carn]}
     assert machine_line(value) == (
-        "x2, 160 x 90 in, 3 + 20 rounds, 2 thread(s) of Abacus, 4 cores, with no vector "
-        "instructions known, torch 2.13, onnxruntime 1.31, python 3.11, load 0.50 before, - after"
+        "2026-02-03, x2, 160 x 90 in, torch float32, 3 + 20 rounds, 2 thread(s) of Abacus, 4 "
+        "cores, with no vector instructions known, torch 2.13, onnxruntime 1.31, python 3.11, "
+        "load 0.50 before, - after"
     )
     assert bench_table(value).splitlines()[2] == (
         "| carn:training | torch | 12.3 | 12.0 | 12.0 to 200 | 1.00 | - | 100 |"
     )
+    half = carn | {"backend": "cuda", "dtype": "float16", "peak_cuda_mib": 7.6}
+    value = ABACUS | {"rows": [carn, half, half]}
+    assert ", cuda float16 and torch float32, " in machine_line(value)
+    head, _, first, second, _ = bench_table(value).splitlines()
+    assert head.endswith("| RSS, MiB | before | on the GPU |")
+    assert first.endswith("| - | 100 | - |")
+    assert second.startswith("| carn:training | cuda float16 |")
+    assert second.endswith("| - | 100 | 8 |")
+
+
+def test_text_of_ratios():
+    """Each model's memory is that of its own form, and there is none of a network not ours."""
+    deploy, training = (
+        replace(row("carn", [2.0, 4.0, 8.0], form), peak_rss_mib=peak, base_rss_mib=base)
+        for form, peak, base in (("deploy", 300.4, 200.0), ("training", 412.0, 211.0))
+    )
+    printed = [
+        Time("A", "carn", "training", "A", 10.0, 0.0, ""),
+        Time("B", "carn", "deploy", "A", 9.0, -10.0, ""),
+        Time("C", "", "", "A", 12.0, 20.0, ""),
+    ]
+
+    def told(*rows):
+        found = [ratio.as_json() for ratio in ratios(printed, rows)]
+        return cells(ABACUS | {"rows": [r.as_json() for r in rows], "ratios": found})
+
+    change = ["+0.0 %", "+0.0 % to +0.0 %", "+0.0 %"]
+    assert told(deploy, training) == [
+        [
+            *("model", "variant", "ours, ms", "change", "quartiles", "shortest"),
+            *("RSS, MiB", "before", "printed, ms", "printed change"),
+        ],
+        ["A", "carn:training", "4000", "base", "", "", "412", "211", "10", "base"],
+        ["B", "carn", "4000", *change, "300", "200", "9", "-10.0 %"],
+        ["C", *["-"] * 7, "12", "+20.0 %"],
+    ]
+    on_gpu = told(replace(deploy, peak_cuda_mib=30.0), replace(training, peak_cuda_mib=41.0))
+    assert [line[8] for line in on_gpu] == ["on the GPU", "41", "30", "-"]
+    assert [len(line) for line in on_gpu] == [11] * 4
 
 
 @pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.stem)
@@ -336,6 +385,7 @@ def test_measured_files_are_what_the_command_prints(path):
     value = json.loads(path.read_text(encoding="utf-8"))
     assert set(value) - {"table", "ratios"} == RUN_KEYS
     assert all(set(row) == ROW_KEYS for row in value["rows"])
+    assert machine_line(value).startswith(date.fromisoformat(value["date"]).isoformat())
     assert len(cells(value)) == len(value.get("ratios", value["rows"])) + 1
     assert measured(str(path)).count("\n") > len(value["rows"])
     if "table" in value:

@@ -1,6 +1,5 @@
 """`leansr plot`"""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from leansr.cli import options
 from leansr.errors import UsageError
 
 if TYPE_CHECKING:
-    from leansr.lab.plot.inputs import Patch
+    from leansr.lab.plot.pictures import Patch
     from leansr.runtime.evaluate import Upscale
 
 
@@ -36,7 +35,7 @@ class Rectangle(click.ParamType["Patch"]):
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Patch":
-        from leansr.lab.plot.inputs import Patch
+        from leansr.lab.plot.pictures import Patch
 
         numbers = value.split(",")
         if len(numbers) != 4 or not all(n.isdecimal() and len(n) < 7 for n in numbers):
@@ -168,7 +167,8 @@ def sheet(
     """
     from dataclasses import asdict
 
-    from leansr.lab.plot.inputs import read_rgb
+    from leansr.lab.plot.methods import named
+    from leansr.lab.plot.pictures import read_rgb
     from leansr.lab.plot.sheet import draw_sheet, panels
 
     _check(outputs)
@@ -176,8 +176,7 @@ def sheet(
     # Asked before the networks run, which takes longer.
     patch.of(original)
     upscalers = {
-        told: _upscaler(name, file, scale, threads)
-        for told, (name, file) in _named(methods).items()
+        told: _upscaler(name, file, scale, threads) for told, (name, file) in named(methods).items()
     }
     whole, found = panels(original, patch, upscalers, scale)
     _write(draw_sheet(whole, patch, found, scale), outputs, as_json)
@@ -212,10 +211,13 @@ def spectrum(
 
     As FMEN's Figures 6 and 8. Prints the share of high frequencies.
     """
+    from dataclasses import asdict
+
     from leansr import zoo
     from leansr.lab.measure.spectrum import spectra
-    from leansr.lab.plot.inputs import as_input, hr_and_lr, network_of, read_rgb
-    from leansr.lab.plot.spectrum import draw_spectra
+    from leansr.lab.plot.inputs import as_input, network_of
+    from leansr.lab.plot.pictures import hr_and_lr, read_rgb
+    from leansr.lab.plot.spectrum import draw_spectra, shares
 
     _check(outputs)
     row = zoo.find(variant, scale)
@@ -224,25 +226,17 @@ def spectrum(
     found = spectra(network, as_input(lr, row), block)
     title = f"{variant} x{scale} on {picture.name}"
     _write(draw_spectra(found, title), outputs, as_json)
-    rows = [
-        {
-            "block": s.name,
-            "high_before": s.before.whole.high,
-            "high_after": s.after.whole.high,
-            "high_of_detail_before": s.before.detail.high,
-            "high_of_detail_after": s.after.detail.high,
-        }
-        for s in found
-    ]
+    blocks = shares(found)
     if as_json:
+        rows = [asdict(block) for block in blocks]
         options.print_json({"schema": 1, "variant": variant, "scale": scale, "rows": rows})
         return
     click.echo("share of power above half of Nyquist's frequency, input to output")
     click.echo("    of all          without 0       block")
-    for s in found:
+    for s in blocks:
         click.echo(
-            f"{s.before.whole.high:8.3%}{s.after.whole.high:8.3%}"
-            f"{s.before.detail.high:8.2%}{s.after.detail.high:8.2%}  {s.name}"
+            f"{s.high_before:8.3%}{s.high_after:8.3%}"
+            f"{s.high_of_detail_before:8.2%}{s.high_of_detail_after:8.2%}  {s.block}"
         )
 
 
@@ -275,23 +269,13 @@ def attention(
 
     As MDRN's Figures 2 and 7.
     """
-    from leansr import zoo
-    from leansr.lab.measure.attention import attentions
-    from leansr.lab.plot.attention import draw_attention
-    from leansr.lab.plot.inputs import as_input, hr_and_lr, network_of, read_rgb
+    from leansr.lab.plot.attention import chosen_gates, draw_attention
+    from leansr.lab.plot.methods import named
+    from leansr.lab.plot.pictures import hr_and_lr, read_rgb
 
     _check(outputs)
     _, lr = hr_and_lr(read_rgb(picture, patch), scale)
-    gates = {}
-    for told, (name, file) in _named(((variant, weights), *others)).items():
-        seen = as_input(lr, zoo.find(name, scale))
-        found = attentions(network_of(name, scale, file), seen)
-        number = block or len(found)
-        if number > len(found):
-            raise UsageError(
-                f"{name}: has {len(found)} gates, and --block {number} is none of them"
-            )
-        gates[f"{told}, gate {number}"] = found[number - 1]
+    gates = chosen_gates(named(((variant, weights), *others)), lr, scale, block)
     _write(draw_attention(gates, lr), outputs)
 
 
@@ -307,7 +291,7 @@ def dispersion(picture: Path, patch: "Patch | None", outputs: tuple[Path, ...]) 
     As MDRN's Figure 3.
     """
     from leansr.lab.plot.attention import draw_dispersion
-    from leansr.lab.plot.inputs import read_rgb
+    from leansr.lab.plot.pictures import read_rgb
 
     _check(outputs)
     _write(draw_dispersion(read_rgb(picture, patch)), outputs)
@@ -341,22 +325,6 @@ def _upscaler(name: str, file: Path | None, scale: int, threads: int | None) -> 
     from leansr.runtime.upscaler import Upscaler
 
     return Upscaler(name, scale, weights=file, threads=threads)
-
-
-def _named(
-    methods: Sequence[tuple[str, Path | None]],
-) -> dict[str, tuple[str, Path | None]]:
-    """The methods by what a figure calls them: the variant, with its file if it is not alone."""
-    variants = [name for name, _ in methods]
-    found = {}
-    for name, file in methods:
-        told = (
-            name if variants.count(name) == 1 else f"{name} ({file.stem if file else 'released'})"
-        )
-        if told in found:
-            raise UsageError(f"{told}: is there twice; give the files different names")
-        found[told] = name, file
-    return found
 
 
 def _check(outputs: tuple[Path, ...]) -> None:

@@ -1,6 +1,6 @@
 """What there is of a benchmark, and whether its LR is MATLAB's bicubic, as that of the papers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,11 +13,10 @@ from leansr.image.arrays import Pixels
 from leansr.image.quality import planes, psnr
 from leansr.image.resize import resize
 from leansr.runtime.benchmarks import KNOWN, find, known_name
-from leansr.runtime.evaluate import read_pair
+from leansr.runtime.evaluate import Upscale, read_pair
 from leansr.runtime.upscaler import Upscaler
 from leansr.zoo.release import releases
 
-Upscale = Callable[[Pixels], Pixels]
 # The network whose figures show what another LR costs.
 NETWORK = "sesr-m5"
 # Set5's published LR differ from ours by 1 level in at most 0.01 % of the values, Pillow's bicubic,

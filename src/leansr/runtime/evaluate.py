@@ -125,20 +125,27 @@ def read_pair(pair: Pair, scale: int) -> tuple[Pixels, Pixels]:
     The LR is read, or made by MATLAB's bicubic. Raises PictureError or DataError, which name the
     file, for what is not there, cannot be read, has alpha, or does not fit.
     """
-    hr = _read(pair.hr)
-    height, width = (side // scale * scale for side in hr.shape[:2])
-    if 0 in (height, width):
+    hr = cut_to_multiple(_read(pair.hr), scale)
+    if not hr.size:
         raise DataError(f"{pair.hr}: is smaller than one pixel of x{scale}")
-    hr = hr[:height, :width]
     if pair.lr is None:
         return hr, resize(hr, Fraction(1, scale))
     if not pair.lr.exists():
         raise DataError(f"{pair.hr}: has no LR picture {pair.lr}")
     lr = _read(pair.lr)
     if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
-        sizes = f"{lr.shape[1]} x {lr.shape[0]} and {width} x {height}"
+        sizes = f"{lr.shape[1]} x {lr.shape[0]} and {hr.shape[1]} x {hr.shape[0]}"
         raise DataError(f"{pair.lr}: does not fit its HR {pair.hr} at x{scale} ({sizes})")
     return hr, lr
+
+
+def cut_to_multiple(hr: Pixels, scale: int) -> Pixels:
+    """`hr` `(H, W, C)` without what is over a multiple of `scale` to the right and below.
+
+    Empty if a side is shorter than `scale`.
+    """
+    height, width = (side // scale * scale for side in hr.shape[:2])
+    return hr[:height, :width]
 
 
 def _upscaled(upscale: Upscale, lr: Pixels, pair: Pair) -> Pixels:

@@ -6,9 +6,11 @@ from typing import Any
 from leansr.errors import UsageError
 from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import traced
+from leansr.lab.measure.contender import Contender
 from leansr.lab.measure.hardware import ETHOS_N78, Hardware
-from leansr.lab.measure.peaks import cpu, measured_ms
+from leansr.lab.measure.peaks import cpu
 from leansr.lab.measure.roofline import Estimate, estimate
+from leansr.lab.measure.speed import bench
 from leansr.lab.measure.vela import Compiled, compiled
 from leansr.lab.nets import build
 from leansr.lab.nets.network import Network
@@ -68,9 +70,15 @@ def forecast(
         variant.name,
         around,
         estimate(network, shape, hardware, tile, around),
-        None if measured_on is None else measured_ms(network, shape, measured_on),
+        None if measured_on is None else _median_ms(variant, scale, size, measured_on),
         None if npu is None else compiled(network, shape, npu),
     )
+
+
+def _median_ms(variant: Variant, scale: int, size: tuple[int, int], threads: int) -> float:
+    """As `leansr bench` has it in ONNX Runtime."""
+    (row,) = bench([Contender(variant.name, scale)], size, threads).rows
+    return row.median_ms
 
 
 def _halo(network: Network, variant: Variant) -> int:

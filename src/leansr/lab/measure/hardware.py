@@ -17,7 +17,8 @@ class Hardware:
     Memory gives `dram_bytes_per_s`, `bytes_per_value` for each value of a feature or weight.
     Features lie in cells of `cell` x `cell` pixels; those of `compressible` channels or more take
     `compressed` of their size (1 is not at all). `buffer_bytes` hold what need not go to memory:
-    features as they are made, `stripe` rows at a time, or whole features if `stripe` is 0.
+    features as they are made, `stripe` rows at a time, or whole features if `stripe` is 0. Of
+    what comes from memory or goes there they hold `buffered` stripes.
 
     `sources` says of each group of numbers where it is from.
     """
@@ -34,6 +35,7 @@ class Hardware:
     compressible: int = 1
     compressed: float = 1.0
     stripe: int = 0
+    buffered: int = 2
     sources: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -42,11 +44,14 @@ class Hardware:
         if not 0 < self.compressed <= 1:
             raise ValueError(f"{self.name}: a feature takes all or a part of itself")
 
+        if self.buffered < 1:
+            raise ValueError(f"{self.name}: a stripe at the least is held of what comes or goes")
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"sources": dict(self.sources)}
 
 
-# Public facts, but for the two that its sources say were chosen by SESR's Table 3.
+# Public facts, but for what its sources say was chosen to come near to SESR's Table 3.
 ETHOS_N78 = Hardware(
     name="ethos-n78",
     macs_per_s=2e12,
@@ -60,9 +65,14 @@ ETHOS_N78 = Hardware(
     compressible=16,
     compressed=0.5,
     stripe=8,
+    buffered=2,
     sources=(
         ("macs_per_s", "SESR, section 1: 4 TOP/s, that is 2048 multiply-accumulates at 977 MHz"),
-        ("lanes", "Arm's Ethos-N driver stack, N78 at 4 TOPS: 16 in x 16 out x 8 products"),
+        (
+            "lanes",
+            "Arm's Ethos-N driver stack, N78 4TOPS: 16 in x 16 out x 8 products "
+            "(CapabilitiesInternal.cpp)",
+        ),
         ("is_winograd", "the driver stack's estimator: 16 products for 2 x 2 outputs of 3 x 3"),
         (
             "is_upscaling_by_products",
@@ -70,12 +80,19 @@ ETHOS_N78 = Hardware(
             "2 x 2 that selects",
         ),
         ("dram_bytes_per_s", "the driver stack's estimator: 16 bytes a cycle"),
-        ("buffer_bytes", "the driver stack: 1 MiB for N78 4TOPS"),
-        ("cell", "the driver stack: brick groups of 8 x 8 x 16"),
+        ("buffer_bytes", "the driver stack: 1 MiB for N78 4TOPS (CapabilitiesInternal.cpp)"),
+        ("cell", "the driver stack: brick groups of 8 x 8 x 16 (CapabilitiesInternal.cpp)"),
         (
             "stripe",
-            "the driver stack: 8 rows, the height of a brick group and of a boundary; that a "
-            "depth-to-space ends a chain is our choice, nearest to both tiles of Table 3",
+            "our choice, nearest to Table 3, of what the driver stack allows: whole brick groups, "
+            "8 rows at the least (cascading/StripeHelper.cpp); that a depth-to-space ends a chain "
+            "is part of it",
+        ),
+        (
+            "buffered",
+            "part of that choice; the driver stack allows 1 or 2 of what comes from memory, 3 or 4 "
+            "where neighbouring rows are needed (cascading/StripeHelper.cpp), 1 or 3 of what is "
+            "passed on, 1 or 2 of what goes to memory (cascading/McePart.cpp)",
         ),
         ("compressed", "the driver stack compiles for a saving of 0.5 on compressed features"),
         (

@@ -1,10 +1,11 @@
 """The most memory that a network's features take at once, by the papers' model (FMEN, 3.1)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from torch import nn
 
-from leansr.lab.measure.trace import Step, Trace, trace
+from leansr.lab.measure.trace import Step, Trace, Value, trace
 
 # Operations of one input whose output may take its place.
 _IN_PLACE = {
@@ -63,7 +64,7 @@ def peak_memory(
     run = trace(network, shape)
     if in_place:
         run = _with_activations_in_place(run)
-    last_use = _last_use(run)
+    last = _last_of(run)
     made: dict[int, Feature] = {}
     best: tuple[int, Step, tuple[Feature, ...]] | None = None
     for index, step in enumerate(run.steps):
@@ -74,30 +75,31 @@ def peak_memory(
         features = sum(feature.size for feature in made.values())
         if best is None or features > best[0]:
             best = features, step, tuple(made.values())
-        made = {storage: f for storage, f in made.items() if last_use[storage] > index}
+        made = {storage: f for storage, f in made.items() if last[storage] > index}
     assert best is not None
     features, step, alive = best
     return Peak(features, run.picture, run.parameters, step.module, step.operation, alive)
 
 
-def _last_use(run: Trace) -> dict[int, int]:
-    """The index of the last step that touches each storage; past the end for the result's."""
-    uses = {
-        value.storage: index
-        for index, step in enumerate(run.steps)
-        for value in (*step.inputs, *step.outputs)
-    }
+def last_use(steps: Iterable[Iterable[Value]]) -> dict[int, int]:
+    """For each storage the index of the last of `steps` that touches it, each given as values."""
+    return {value.storage: index for index, values in enumerate(steps) for value in values}
+
+
+def _last_of(run: Trace) -> dict[int, int]:
+    """The last use of each storage; past the end for the result's."""
+    uses = last_use((*step.inputs, *step.outputs) for step in run.steps)
     return uses | {run.result: len(run.steps)}
 
 
 def _with_activations_in_place(run: Trace) -> Trace:
     """The same run with the output of an activation in the memory of an input that ends there."""
-    last_use = _last_use(run)
+    last = _last_of(run)
     moved: dict[int, int] = {}
     steps = []
     for index, step in enumerate(run.steps):
         source = step.inputs[0].storage if step.inputs else -1
-        is_last = source in run.storages and last_use[source] == index
+        is_last = source in run.storages and last[source] == index
         if step.operation in _IN_PLACE and is_last:
             moved[step.outputs[0].storage] = moved.get(source, source)
         steps.append(

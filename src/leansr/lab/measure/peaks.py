@@ -1,19 +1,14 @@
-"""What this machine's CPU can do at most, and what it does: measured when called."""
+"""What this machine's CPU can do at most, measured when called."""
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import torch
 
-from leansr.lab.export.onnx_graph import traced, with_split_prelu
 from leansr.lab.measure.hardware import Hardware
 from leansr.lab.measure.machine import describe
-from leansr.lab.nets.network import Network
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _SIDE = 1536
@@ -63,29 +58,15 @@ def last_cache(folder: Path) -> int:
     return int(size[:-1]) * _UNITS[size[-1]] if size[-1] in _UNITS else int(size)
 
 
-def measured_ms(network: Network, shape: tuple[int, int, int, int], threads: int) -> float:
-    """The median time of `network`, deployed, on a picture of `shape` in ONNX Runtime."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        traced(with_split_prelu(network), shape[1]).SerializeToString(),
-        options,
-        providers=["CPUExecutionProvider"],
-    )
-    lr = np.random.default_rng(0).random(shape, np.float32)
-    return 1000 * statistics.median(list(_seconds(lambda: session.run(["sr"], {"lr": lr}))))
-
-
 def _best(run: Callable[[], object]) -> float:
-    return min(_seconds(run))
-
-
-def _seconds(run: Callable[[], object]) -> Iterator[float]:
+    """The least time of a few runs, in seconds."""
     run()
+    seconds = []
     for _ in range(_RUNS):
         began = time.perf_counter()
         run()
-        yield time.perf_counter() - began
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 @contextmanager

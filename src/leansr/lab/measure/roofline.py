@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import nn
 
 from leansr.lab.measure.hardware import Hardware
+from leansr.lab.measure.memory import last_use
 from leansr.lab.measure.passes import SHUFFLE, Pass, passes
 from leansr.lab.measure.trace import Value
 from leansr.runtime.tiling import spans
@@ -174,10 +175,12 @@ def _layer(one: Pass, kept: set[int], hardware: Hardware) -> Layer:
 def _kept_stripes(run: list[Pass], hardware: Hardware) -> set[int]:
     """The features that pass from pass to pass in stripes, never whole, and never to memory.
 
-    A chain grows while its stripes and weights fit: of what comes from memory one in hand and one
-    on its way, of what is made here one, of both two more where neighbouring rows are needed, of
-    what goes to memory two. A feature that two passes read ends a chain, and a depth-to-space
-    does, whose stripes have another height. A single pass is taken to fit, cut as need be.
+    A chain grows while its stripes and weights fit: `buffered` of what comes from memory, one of
+    what is made here, of both two more where neighbouring rows are needed, `buffered` of what goes
+    to memory. These are the counts of Arm's Ethos-N driver stack (StripeHelper.cpp and McePart.cpp
+    in driver/support_library/src/cascading), which lets `buffered` be 1 or 2. A feature that two
+    passes read ends a chain, and a depth-to-space does, whose stripes have another height: our
+    choice. A single pass is taken to fit, cut as need be.
     """
     readers = Counter(storage for one in run for storage in {v.storage for v in one.inputs})
     kept: set[int] = set()
@@ -196,32 +199,29 @@ def _kept_stripes(run: list[Pass], hardware: Hardware) -> set[int]:
 
 def _held(chain: list[Pass], inside: set[int], hardware: Hardware) -> int:
     """Bytes of the buffer that a chain of passes takes."""
-    total = 2 * _stripe(chain[-1].output, hardware)
+    total = hardware.buffered * _stripe(chain[-1].output, hardware)
     for one in chain:
         total += one.weights * hardware.bytes_per_value
         for value in {v.storage: v for v in one.inputs}.values():
-            slots = (1 if value.storage in inside else 2) + (2 if one.needs_neighbours else 0)
+            slots = 1 if value.storage in inside else hardware.buffered
+            slots += 2 if one.needs_neighbours else 0
             total += slots * _stripe(value, hardware)
     return total
 
 
 def _kept_whole(run: list[Pass], hardware: Hardware) -> set[int]:
     """The features that stay in the buffer because all that lives beside them fits there too."""
-    last = {v.storage: i for i, one in enumerate(run) for v in one.inputs}
+    last = last_use((*one.inputs, one.output) for one in run)
     made = {one.output.storage: i for i, one in enumerate(run)}
     sizes = {v.storage: _bytes(v, hardware) for one in run for v in (*one.inputs, one.output)}
     alive = [
-        sum(
-            size
-            for storage, size in sizes.items()
-            if made.get(storage, 0) <= i <= last.get(storage, len(run))
-        )
+        sum(size for storage, size in sizes.items() if made.get(storage, 0) <= i <= last[storage])
         for i in range(len(run))
     ]
     return {
         storage
         for storage, i in made.items()
-        if storage in last and max(alive[i : last[storage] + 1]) <= hardware.buffer_bytes
+        if last[storage] > i and max(alive[i : last[storage] + 1]) <= hardware.buffer_bytes
     }
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,11 +59,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Speed:
-    """The rows of one run, what they ran on, and the machine's load before and after.
+    """The rows of one run, when and on what they ran, and the machine's load before and after.
 
-    `lr` is height and width of the picture.
+    `date` is the day in UTC when it began, as ISO 8601 has it. `lr` is height and width of the
+    picture.
     """
 
+    date: str
     machine: Machine
     threads: int
     scale: int
@@ -82,6 +85,7 @@ class Speed:
             "lr_size": list(self.lr),
             "warmup": self.warmup,
             "runs": self.runs,
+            "date": self.date,
             "machine": asdict(self.machine) | about,
             "rows": [row.as_json() for row in self.rows],
         }
@@ -104,6 +108,7 @@ def bench(
     Raises UsageError for a backend or size that cannot be, MeasureError where a run fails.
     """
     _check(contenders, lr)
+    date = datetime.now(UTC).date().isoformat()
     before = load()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leansr-")))
@@ -115,6 +120,7 @@ def bench(
         report(f"{len(workers)} contenders loaded, {warmup} + {runs} rounds")
         rounds = _rounds(workers, warmup + runs)
     return Speed(
+        date=date,
         machine=machine(),
         threads=threads,
         scale=contenders[0].scale,

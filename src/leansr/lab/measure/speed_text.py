@@ -1,8 +1,12 @@
 """What `leansr bench --json` says, for people: one line of where, and a table."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+# A row of a benchmark's JSON.
+_Row = Mapping[str, Any]
 
 
 def measured(path: str) -> str:
@@ -12,12 +16,14 @@ def measured(path: str) -> str:
 
 
 def machine_line(value: dict[str, Any]) -> str:
-    """The sizes, the machine and what else ran on it, of a benchmark's JSON."""
+    """When, what and on which machine a benchmark's JSON is of, and what else ran there."""
     machine = value["machine"]
     height, width = value["lr_size"]
     versions = machine["versions"]
     parts = [
+        value["date"],
         f"x{value['scale']}, {width} x {height} in",
+        ways(value["rows"]),
         f"{value['warmup']} + {value['runs']} rounds",
         f"{machine['threads']} thread(s) of {machine['cpu']}, {machine['cores']} cores",
         "with " + (" ".join(machine["isa"]) or "no vector instructions known"),
@@ -26,6 +32,11 @@ def machine_line(value: dict[str, Any]) -> str:
         f"load {_number(machine['load_before'])} before, {_number(machine['load_after'])} after",
     ]
     return ", ".join(parts)
+
+
+def ways(rows: Iterable[_Row]) -> str:
+    """The backends of the rows, each with its dtype."""
+    return " and ".join(sorted({f"{row['backend']} {row['dtype']}" for row in rows}))
 
 
 def cells(value: dict[str, Any]) -> list[list[str]]:
@@ -41,46 +52,66 @@ def bench_table(value: dict[str, Any]) -> str:
 
 
 def _row_cells(value: dict[str, Any]) -> list[list[str]]:
-    is_cuda = any(row["peak_cuda_mib"] is not None for row in value["rows"])
-    head = ["variant", "backend", "median, ms", "min", "quartiles", "GMAC/s", "RSS, MiB", "before"]
-    lines = [head + ["on the GPU"] * is_cuda]
-    for row in value["rows"]:
+    rows = value["rows"]
+    head = ["variant", "backend", "median, ms", "min", "quartiles", "GMAC/s"]
+    lines = [[*head, *_memory_head(rows)]]
+    for row in rows:
         lines.append(
             [
-                row["variant"] + (":training" if row["form"] == "training" else ""),
+                _name(row),
                 row["backend"] + ("" if row["dtype"] == "float32" else f" {row['dtype']}"),
                 _number(row["median_ms"]),
                 _number(row["min_ms"]),
                 f"{_number(row['q1_ms'])} to {_number(row['q3_ms'])}",
                 _number(row["gmacs_per_s"]),
-                _whole(row["peak_rss_mib"]),
-                _whole(row["base_rss_mib"]),
-                *([_whole(row["peak_cuda_mib"])] * is_cuda),
+                *_memory(row, rows),
             ]
         )
     return lines
 
 
 def _ratio_cells(value: dict[str, Any]) -> list[list[str]]:
+    rows = value["rows"]
+    by_name = {_name(row): row for row in rows}
     head = ["model", "variant", "ours, ms", "change", "quartiles", "shortest"]
-    lines = [[*head, "printed, ms", "printed change"]]
+    lines = [[*head, *_memory_head(rows), "printed, ms", "printed change"]]
     for ratio in value["ratios"]:
         is_base = ratio["model"] == ratio["base"]
-        middle = ["-"] * 4
+        ours = ["-"] * 4
         if ratio["median_ms"] is not None:
             quartiles = f"{_signed(ratio['change_q1_pct'])} to {_signed(ratio['change_q3_pct'])}"
-            middle = [
+            ours = [
                 _number(ratio["median_ms"]),
                 _signed(ratio["change_pct"]),
                 quartiles,
                 _signed(ratio["min_change_pct"]),
             ]
         if is_base:
-            middle[1:] = ["base", "", ""]
-        name = ratio["variant"] + (":training" if ratio["form"] == "training" else "")
+            ours[1:] = ["base", "", ""]
+        name = _name(ratio)
+        memory = _memory(by_name.get(name), rows)
         change = "base" if is_base else _signed(ratio["printed_change_pct"])
-        lines.append([ratio["model"], name or "-", *middle, f"{ratio['printed_ms']:g}", change])
+        printed = [f"{ratio['printed_ms']:g}", change]
+        lines.append([ratio["model"], name or "-", *ours, *memory, *printed])
     return lines
+
+
+def _name(row: _Row) -> str:
+    return row["variant"] + (":training" if row["form"] == "training" else "")
+
+
+def _memory_head(rows: Sequence[_Row]) -> list[str]:
+    return ["RSS, MiB", "before", *(["on the GPU"] if _is_cuda(rows) else [])]
+
+
+def _memory(row: _Row | None, rows: Sequence[_Row]) -> list[str]:
+    """What stands below `_memory_head(rows)` for `row`, None being one that was not run."""
+    keys = ["peak_rss_mib", "base_rss_mib", *(["peak_cuda_mib"] if _is_cuda(rows) else [])]
+    return [_whole(row[key]) if row else "-" for key in keys]
+
+
+def _is_cuda(rows: Sequence[_Row]) -> bool:
+    return any(row["peak_cuda_mib"] is not None for row in rows)
 
 
 def _number(value: float | None) -> str:

@@ -5,10 +5,33 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 
+from leansr import zoo
+from leansr.errors import UsageError
 from leansr.image.arrays import Pixels, to_unit
-from leansr.lab.measure.attention import REFINEMENT, Attention, dispersed
+from leansr.lab.measure.attention import REFINEMENT, Attention, attentions, dispersed
 from leansr.lab.plot.images import Image, draw_images, mean_map
+from leansr.lab.plot.inputs import as_input, network_of
+from leansr.lab.plot.methods import Method
 from leansr.lab.plot.style import styled
+
+
+def chosen_gates(
+    methods: Mapping[str, Method], lr: Pixels, scale: int, number: int | None = None
+) -> dict[str, Attention]:
+    """The gate `number` of each method, for `lr` `(H, W, 3)`, by a title for the figure.
+
+    Gates are counted from 1 in the order of the network's modules; None is the last. UsageError
+    for a network that has no such gate.
+    """
+    chosen = {}
+    for told, (name, file) in methods.items():
+        seen = as_input(lr, zoo.find(name, scale))
+        found = attentions(network_of(name, scale, file), seen)
+        place = number or len(found)
+        if place > len(found):
+            raise UsageError(f"{name}: has {len(found)} gates, and --block {place} is none of them")
+        chosen[f"{told}, gate {place}"] = found[place - 1]
+    return chosen
 
 
 @styled

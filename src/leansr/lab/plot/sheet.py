@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from leansr.image.arrays import Pixels
 from leansr.image.quality import compare
 from leansr.image.resize import resize
-from leansr.lab.plot.inputs import Patch, hr_and_lr
+from leansr.lab.plot.pictures import Patch, hr_and_lr
 from leansr.lab.plot.style import GREY, VERMILLION, styled
 from leansr.runtime.evaluate import Upscale
 

@@ -1,6 +1,7 @@
 """Power by frequency before and after each block, and what it looks like (FMEN, Figures 6, 8)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,6 +11,34 @@ from leansr.lab.plot.style import BLUE, GREY, MAP, VERMILLION, caption, styled
 
 # More blocks than these are drawn at even steps from the first to the last.
 _MOST = 8
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The shares of power above half of Nyquist's frequency, before and after a block.
+
+    Of all power, and of detail, which is without frequency 0.
+    """
+
+    block: str
+    high_before: float
+    high_after: float
+    high_of_detail_before: float
+    high_of_detail_after: float
+
+
+def shares(spectra: Sequence[BlockSpectrum]) -> list[Shares]:
+    """What the figure's curves add up to, of every block, also of those that are not drawn."""
+    return [
+        Shares(
+            block=block.name,
+            high_before=block.before.whole.high,
+            high_after=block.after.whole.high,
+            high_of_detail_before=block.before.detail.high,
+            high_of_detail_after=block.after.detail.high,
+        )
+        for block in spectra
+    ]
 
 
 @styled

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leansr.errors import DataError, UsageError
+from leansr.lab.measure.speed_text import ways
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def read_times(path: Path, scale: int) -> Times:
         ms = {str(row["variant"]): float(row["median_ms"]) for row in rows}
         at = int(value["scale"])
         height, width = value["lr_size"]
-        ways = sorted({f"{row['backend']} {row['dtype']}" for row in rows})
+        how = f"median for {width} x {height} in, {ways(rows)}"
         machine = f"{value['machine']['cpu']}, threads: {value['machine']['threads']}"
     except OSError as cause:
         raise DataError(f"{path}: cannot be read ({cause.strerror})") from cause
@@ -38,4 +39,4 @@ def read_times(path: Path, scale: int) -> Times:
     if len(ms) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"{path}: has {twice} more than once; time one form, backend and dtype")
-    return Times(ms, f"median for {width} x {height} in, {' and '.join(ways)}, {machine}")
+    return Times(ms, f"{how}, {machine}")
