@@ -2,12 +2,17 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from leansr.cli import options
 from leansr.runtime import config
 
+if TYPE_CHECKING:
+    from leansr.lab.reproduce.figures import AtHand
+
+# As in the lab, which a command loads only when it is called.
 PAPERS = ("bsrn", "fmen", "mdrn", "study", "sesr")
 
 
@@ -59,16 +64,18 @@ def command(
     else:
         click.echo((render.markdown if markdown else render.text)(result), nl=False)
     if plot is not None:
-        _draw(paper, plot, weights, root)
+        from leansr.lab.reproduce.figures import at_hand
+
+        _draw(paper, plot, at_hand(weights, root, times))
     for failure in measured.failures:
         options.print_error(failure)
     if measured.failures:
         sys.exit(1)
 
 
-def _draw(paper: str, folder: Path, weights: Path | None, root: Path | None) -> None:
+def _draw(paper: str, folder: Path, have: "AtHand") -> None:
     """The paths go to stderr, for stdout is the report's."""
-    from leansr.lab.reproduce.figures import at_hand, draw
+    from leansr.lab.reproduce.figures import draw
 
-    for path, reason in draw(paper, folder, at_hand(weights, root)):
+    for path, reason in draw(paper, folder, have):
         click.echo(path or reason, err=True)

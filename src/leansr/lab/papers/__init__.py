@@ -21,8 +21,9 @@ def rows(name: str) -> list[dict[str, str]]:
     benchmark; of the study also what is saved for each 0.01 dB (macs_saved_g, params_saved_k) and
     what a ternary network of `rank` times c_out saves. Of "challenge", which three papers print by
     its rules: params_m in millions, flops_g_256 and acts_m_256 for a 256 x 256 input. Of "claims":
-    what the texts say of the tables. Of "otherwise": cells that are counted by another convention than
-    the rest of their table. Of "misfits": why a printed cell is not ours.
+    what the texts say of the tables. Of "times": printed run times, and what each is compared with.
+    Of "sesr_hardware": SESR's Table 3. Of "otherwise": cells that are counted by another convention
+    than the rest of their table. Of "misfits": why a printed cell is not ours.
     """
     text = (resources.files("leansr.lab.papers") / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))

@@ -109,7 +109,7 @@ ARGUMENTS = (
     ),
 )
 # How the names of a paper's own networks with two forms begin.
-_TWO_FORMS = {"bsrn": ("bsrn-s",), "fmen": ("fmen", "fmen-s"), "sesr": ("sesr",)}
+_TWO_FORMS = {"bsrn": ("bsrn-s",), "fmen": ("fmen",), "sesr": ("sesr",)}
 
 
 def cells(paper: str) -> Iterator[Cell]:
@@ -127,10 +127,11 @@ def cells(paper: str) -> Iterator[Cell]:
                 column=CLAIM,
                 printed=argument.printed,
                 ours=ours,
+                kind="counted",
                 fits=is_fit,
                 convention=argument.convention,
                 why="" if is_fit else argument.why,
-                is_own=argument.variant != "latticenet",
+                tolerance=argument.tolerance,
             )
     yield from _equal_forms(paper)
 
@@ -152,10 +153,9 @@ def _equal_forms(paper: str) -> Iterator[Cell]:
             variant=name,
             scale=scale,
             column=COLLAPSE,
-            printed="0",
+            printed="",
             ours=proof.difference,
+            kind="form",
             fits=proof.holds,
             convention=f"largest difference, relative to the largest output; at most {TOLERANCE:g}",
-            why="",
-            is_own=True,
         )

@@ -1,5 +1,6 @@
 """The figures of a paper again, of what is at hand."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from leansr.lab.measure.spectrum import spectra
 from leansr.lab.plot.attention import draw_attention, draw_dispersion
 from leansr.lab.plot.bubble import DEFAULT, bubbles, draw_bubbles
 from leansr.lab.plot.front import draw_front
-from leansr.lab.plot.inputs import Patch, as_input, hr_and_lr, network_of, read_rgb
+from leansr.lab.plot.inputs import as_input, network_of
+from leansr.lab.plot.pictures import Patch, hr_and_lr, read_rgb
 from leansr.lab.plot.points import Cost, printed_points, released_points
 from leansr.lab.plot.sheet import draw_sheet, panels
 from leansr.lab.plot.spectrum import draw_spectra
 from leansr.lab.plot.style import write
+from leansr.lab.plot.times import read_times
 from leansr.lab.reproduce.measured import given
 from leansr.runtime.benchmarks import find
 from leansr.runtime.upscaler import Upscaler
@@ -38,21 +41,41 @@ _FRONT = ("Set5", SCALE)
 
 @dataclass(frozen=True)
 class AtHand:
-    """The weights by variant and scale, and a picture, None where there is no benchmark."""
+    """The weights by variant and scale, files of times, and a picture, None without a benchmark."""
 
     weights: Mapping[tuple[str, int], Path]
+    times: tuple[Path, ...]
     picture: Path | None
 
 
-def at_hand(weights: Path | None, root: Path | None) -> AtHand:
-    """What `--weights` and the data root give figures to draw."""
+def at_hand(weights: Path | None, root: Path | None, times: tuple[Path, ...] = ()) -> AtHand:
+    """What `--weights`, `--times` and the data root give figures to draw."""
     picture = None
     if root is not None:
         try:
             picture = find(root, _PICTURES, SCALE).pairs[0].hr
         except DataError:
             picture = None
-    return AtHand(given(weights) if weights is not None else {}, picture)
+    return AtHand(given(weights) if weights is not None else {}, times, picture)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A figure, and what it is drawn of: perhaps a picture, perhaps weights of one of `variants`,
+    the first that is at hand."""
+
+    draw: Callable[[AtHand], Figure]
+    picture: bool = False
+    variants: tuple[str, ...] = ()
+
+    def missing(self, have: AtHand) -> str:
+        """What keeps it from being drawn; empty if nothing does."""
+        if self.picture and have.picture is None:
+            return f"it needs a picture, and there is no {_PICTURES} x{SCALE} below a data root"
+        if self.variants and not _first(self.variants, have):
+            names = " or ".join(self.variants)
+            return f"it needs weights of {names} x{SCALE}, with --weights"
+        return ""
 
 
 def draw(paper: str, folder: Path, have: AtHand) -> Iterator[tuple[Path | None, str]]:
@@ -61,38 +84,29 @@ def draw(paper: str, folder: Path, have: AtHand) -> Iterator[tuple[Path | None, 
     Yields the path of each file; for a figure that cannot be drawn of what there is, None and the
     reason.
     """
-    for name, (make, wants) in _figures(paper).items():
-        missing = _missing(wants, have)
+    for name, wanted in _figures(paper).items():
+        missing = wanted.missing(have)
         if missing:
             yield None, f"{name}: is not drawn; {missing}"
             continue
-        figure = make(have)
+        figure = wanted.draw(have)
         for suffix in (".png", ".svg"):
             path = folder / f"{paper}-{name}{suffix}"
             write(figure, path)
             yield path, ""
 
 
-# What a figure needs: nothing, a picture, or a picture and the weights of a variant at x4.
-_Wants = str | None
-_NOTHING, _PICTURE = None, ""
-
-
-def _figures(paper: str) -> dict[str, tuple[Callable[[AtHand], Figure], _Wants]]:
-    front: dict[str, tuple[Callable[[AtHand], Figure], _Wants]] = {
-        "front-multi-adds": (lambda have: _front(paper, "multi_adds"), _NOTHING),
-        "front-params": (lambda have: _front(paper, "params"), _NOTHING),
-        "sheet": (_sheet, _PICTURE),
+def _figures(paper: str) -> dict[str, Wanted]:
+    of_all = {
+        "front-multi-adds": Wanted(lambda have: _front(paper, "multi_adds")),
+        "front-params": Wanted(lambda have: _front(paper, "params")),
+        "sheet": Wanted(_sheet, picture=True),
     }
-    return front | _OF_PAPERS.get(paper, {})
+    return of_all | _OF_PAPERS.get(paper, {})
 
 
-def _missing(wants: _Wants, have: AtHand) -> str:
-    if wants is not None and have.picture is None:
-        return f"it needs a picture, and there is no {_PICTURES} x{SCALE} below a data root"
-    if wants and (wants, SCALE) not in have.weights:
-        return f"it needs weights of {wants} x{SCALE}, with --weights"
-    return ""
+def _first(variants: tuple[str, ...], have: AtHand) -> str:
+    return next((name for name in variants if (name, SCALE) in have.weights), "")
 
 
 def _front(paper: str, cost: Cost) -> Figure:
@@ -125,7 +139,7 @@ def _busiest(hr: Pixels) -> Patch:
 
 
 def _spectrum(have: AtHand) -> Figure:
-    name = "fmen-s"
+    name = _first(_FMEN, have)
     network = network_of(name, SCALE, have.weights[name, SCALE])
     _, lr = hr_and_lr(_picture(have), SCALE)
     assert have.picture is not None
@@ -150,13 +164,23 @@ def _picture(have: AtHand) -> Pixels:
     return read_rgb(have.picture)
 
 
-_OF_PAPERS: dict[str, dict[str, tuple[Callable[[AtHand], Figure], _Wants]]] = {
+def _bubble(have: AtHand) -> Figure:
+    """FMEN's Figure 1, against time if its Table 4 was timed."""
+    for path in have.times:
+        if json.loads(path.read_text(encoding="utf-8")).get("table") == "fmen-4":
+            times = read_times(path, SCALE)
+            return draw_bubbles(bubbles(tuple(times.ms), SCALE, times), SCALE, times)
+    return draw_bubbles(bubbles(DEFAULT, SCALE), SCALE)
+
+
+_FMEN = ("fmen", "fmen-s")
+_OF_PAPERS = {
     "fmen": {
-        "bubble": (lambda have: draw_bubbles(bubbles(DEFAULT, SCALE), SCALE), _NOTHING),
-        "spectrum": (_spectrum, "fmen-s"),
+        "bubble": Wanted(_bubble),
+        "spectrum": Wanted(_spectrum, picture=True, variants=_FMEN),
     },
     "mdrn": {
-        "dispersion": (lambda have: draw_dispersion(_picture(have)), _PICTURE),
-        "attention": (_attention, "mdrn"),
+        "dispersion": Wanted(lambda have: draw_dispersion(_picture(have)), picture=True),
+        "attention": Wanted(_attention, picture=True, variants=("mdrn",)),
     },
 }

@@ -70,8 +70,8 @@ def measure(
 
     At hand are `bicubic`, the released weights, and every .safetensors of `leansr train` or
     `leansr import` below the folder `weights`, which come before them. They are measured on the
-    benchmarks that are found below `root`; without one, released weights have their cards.
-    Raises WeightsError or UsageError for a folder that holds something else, or two of a kind.
+    benchmarks that are found below `root`; for others, released weights have their cards. Raises
+    WeightsError or UsageError for a folder that holds something else, or two of a kind.
     """
     if root is None:
         if weights is not None:
@@ -80,9 +80,11 @@ def measure(
                 f"--data-root or LEANSR_DATA"
             )
         return Measured(released())
-    quality: dict[Key, Figure] = {}
+    own = given(weights) if weights is not None else {}
+    # Figures of two networks would stand in one row if given weights were joined by a card.
+    quality = {key: figure for key, figure in released().items() if key[:2] not in own}
     failures: list[LeanSRError] = []
-    for (name, scale), (label, upscaler) in _at_hand(weights, wanted).items():
+    for (name, scale), (label, upscaler) in _at_hand(weights, own, wanted).items():
         upscale = upscaler()
         for start, title in BENCHMARKS.items():
             try:
@@ -106,7 +108,7 @@ def measure(
 
 
 def _at_hand(
-    weights: Path | None, wanted: set[tuple[str, int]]
+    weights: Path | None, own: Mapping[tuple[str, int], Path], wanted: set[tuple[str, int]]
 ) -> dict[tuple[str, int], tuple[str, Callable[[], Upscale]]]:
     """How each of `wanted` that can be had is made, and what it is called in a protocol."""
     found: dict[tuple[str, int], tuple[str, Callable[[], Upscale]]] = {}
@@ -114,11 +116,9 @@ def _at_hand(
         found["bicubic", scale] = "bicubic", partial(_bicubic, scale)
     for key in releases().keys() & wanted:
         found[key] = "released weights", partial(Upscaler, *key)
-    if weights is not None:
-        for key, path in given(weights).items():
-            if key in wanted:
-                label = str(path.relative_to(weights))
-                found[key] = label, partial(upscaler_of, path, *key)
+    for key in own.keys() & wanted:
+        label = str(own[key].relative_to(weights or ""))
+        found[key] = label, partial(upscaler_of, own[key], *key)
     return found
 
 

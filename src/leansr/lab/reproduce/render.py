@@ -7,10 +7,16 @@ from leansr.lab.papers import TITLES
 from leansr.lab.reproduce import hardware, times
 from leansr.lab.reproduce.arguments import COLLAPSE
 from leansr.lab.reproduce.cell import CLAIM, Cell
-from leansr.lab.reproduce.reproduction import Reproduction
+from leansr.lab.reproduce.reproduction import KINDS, Reproduction
 from leansr.lab.reproduce.tables import COMPUTED, MEASURED
 
 _MARKS = {True: " ✓", False: " ✗", None: ""}
+_UNITS = {name: of.unit for name, of in COMPUTED.items()} | MEASURED | times.COLUMNS
+_LEGEND = (
+    "In a cell: printed → ours, or what is printed alone where nothing at hand computes or "
+    "measures it; ✓ where ours fits, ✗ where it does not (the reason is below the table), neither "
+    "where quality or time is measured or modelled."
+)
 
 # Texts row by row, the first its head.
 Grid = list[list[str]]
@@ -28,7 +34,8 @@ class Section:
 
 def markdown(result: Reproduction) -> str:
     """Every table: printed, ours, whether it fits, and why not."""
-    parts = [f"# {TITLES[result.paper]}, reproduced", _summary(result)]
+    scores = "\n".join(f"- {line}" for line in _scores(result))
+    parts = [f"# {TITLES[result.paper]}, reproduced", scores, _LEGEND]
     for section in _sections(result):
         parts.append(f"## {section.title}")
         parts += [_piped(grid) for grid in section.grids]
@@ -39,7 +46,7 @@ def markdown(result: Reproduction) -> str:
 
 def text(result: Reproduction) -> str:
     """The same, its columns aligned."""
-    parts = [f"{TITLES[result.paper]}: {_summary(result)}"]
+    parts = [f"{TITLES[result.paper]}\n" + "\n".join(_scores(result)), _LEGEND]
     for section in _sections(result):
         parts.append(section.title)
         parts += [_aligned(grid) for grid in section.grids]
@@ -54,38 +61,47 @@ def figure(ours: float, printed: str) -> str:
     return f"{ours:.{decimals}f}" if abs(ours) >= 10**-decimals or ours == 0 else f"{ours:.1e}"
 
 
-def _summary(result: Reproduction) -> str:
-    own, others = result.own(), result.others()
-    return (
-        f"Computed without training: {own.fitting} of {own.computed} figures of the paper's own "
-        f"networks fit, and {others.fitting} of {others.computed} of those it compares with. "
-        f"In a cell: printed → ours, ✓ where it fits, ✗ where it does not (the reason is below "
-        f"the table), neither where quality or time is measured."
-    )
+def _scores(result: Reproduction) -> list[str]:
+    lines = []
+    for kind, words in KINDS.items():
+        score = result.own(kind)
+        if score.computed:
+            lines.append(f"{score.fitting} of {score.computed} of its own networks fit, {words}")
+    others = result.others()
+    lines.append(f"{others.fitting} of {others.computed} of those it compares with fit, counted")
+    return lines
 
 
 def _sections(result: Reproduction) -> list[Section]:
     sections = [_section(name, cells) for name, cells in result.tables()]
-    return [*sections, Section("How ours is counted", (_tolerances(result.cells),), "", ())]
+    return [*sections, Section("What fits", (_tolerances(result.cells),), "", ())]
 
 
 def _section(name: str, cells: list[Cell]) -> Section:
     title = f"Table {name}" if name.isdecimal() else f"{name[:1].upper()}{name[1:]}"
-    known = [cell for cell in cells if cell.ours is not None]
     if cells[0].column in (CLAIM, COLLAPSE):
-        grids: tuple[Grid, ...] = (_list(known),) if known else ()
+        grids: tuple[Grid, ...] = (_list(cells),)
     else:
-        computed = [cell for cell in known if cell.fits is not None]
-        measured = [cell for cell in known if cell.fits is None]
+        computed = [cell for cell in cells if cell.kind != "measured"]
+        measured = [cell for cell in cells if cell.kind == "measured"]
         grids = tuple(
             _pivot(group, is_measured)
             for group, is_measured in ((computed, False), (measured, True))
             if group
         )
-    whys = [cell.why for cell in cells if cell.ours is None]
-    missing = f"Of {len(cells)} printed figures {len(whys)} have none of ours: {_tally(whys)}."
-    reasons = dict.fromkeys(f"`{c.variant}` {c.column}: {c.why}" for c in known if c.why)
-    return Section(title, grids, missing if whys else "", tuple(reasons))
+    empty = [cell for cell in cells if cell.ours is None]
+    missing = f"Of {len(cells)} printed figures {len(empty)} have none of ours."
+    reasons = dict.fromkeys(f"`{c.variant}` {c.column}: {c.why}" for c in cells if _is_told(c))
+    return Section(title, grids, missing if empty else "", tuple(reasons))
+
+
+def _is_told(cell: Cell) -> bool:
+    """Whether the reason of a cell is more than that nothing is at hand."""
+    has_ours = cell.ours is not None
+    return bool(cell.why) and (has_ours or cell.why not in ("not in the zoo", *_NOTHING))
+
+
+_NOTHING = ("nothing at hand measures it", "not timed")
 
 
 def _pivot(cells: list[Cell], is_measured: bool) -> Grid:
@@ -95,57 +111,57 @@ def _pivot(cells: list[Cell], is_measured: bool) -> Grid:
     places: dict[tuple[str, str, int], dict[str, Cell]] = {}
     for cell in cells:
         places.setdefault((cell.model, cell.variant, cell.scale), {})[cell.column] = cell
-    grid = [["model", "variant", "scale", *columns, *["measured by"] * is_measured]]
+    has_ways = is_measured and any(cell.convention for cell in cells)
+    grid = [["model", "variant", "scale", *columns, *["measured by"] * has_ways]]
     for (model, variant, scale), found in places.items():
         texts = [_both(found[column]) if column in found else "" for column in columns]
-        ways = "; ".join(dict.fromkeys(cell.convention for cell in found.values()))
-        grid.append([model, f"`{variant}`", f"x{scale}", *texts, *[ways] * is_measured])
+        ways = "; ".join(dict.fromkeys(c.convention for c in found.values() if c.convention))
+        grid.append(
+            [model, f"`{variant}`" * bool(variant), f"x{scale}", *texts, *[ways] * has_ways]
+        )
     return grid
 
 
 def _list(cells: list[Cell]) -> Grid:
     """A row for each figure, with how it is computed."""
     return [
-        ["what", "variant", "scale", "printed → ours", "how"],
+        ["what", "variant", "scale", "printed → ours", "fits", "how"],
         *(
-            [c.model, f"`{c.variant}`", f"x{c.scale}", _both(c), c.convention.replace("|", " ")]
+            [c.model, f"`{c.variant}`", f"x{c.scale}", _both(c), _rule(c), c.convention]
             for c in cells
         ),
     ]
 
 
 def _both(cell: Cell) -> str:
-    assert cell.ours is not None
     if cell.column == COLLAPSE:
         # Rounding, which differs from machine to machine; the JSON has what it was on this one.
-        return f"equal →{_MARKS[cell.fits]}"
+        return f"equal{_MARKS[cell.fits]}"
+    if cell.ours is None:
+        return cell.printed
     return f"{cell.printed} → {figure(cell.ours, cell.printed)}{_MARKS[cell.fits]}"
 
 
-def _tally(reasons: Iterable[str]) -> str:
-    counts: dict[str, int] = {}
-    for reason in reasons:
-        counts[reason] = counts.get(reason, 0) + 1
-    return ", ".join(f"{count} ({reason})" for reason, count in counts.items())
+def _rule(cell: Cell) -> str:
+    if cell.kind in ("measured", "estimated") and cell.fits is None:
+        return f"{cell.kind}, held to nothing"
+    if cell.column == COLLAPSE:
+        return "to float rounding"
+    within = f", or within {cell.tolerance:.1%}" if cell.tolerance is not None else ""
+    return f"to its digits, rounded or cut{within}"
 
 
 def _tolerances(cells: Iterable[Cell]) -> Grid:
-    """The columns that appear, the tolerance of each, and what each is counted or measured by."""
-    ways: dict[str, list[str]] = {}
+    """Each column of the tables, when it fits, and what ours is counted by."""
+    ways: dict[tuple[str, str], dict[str, None]] = {}
     for cell in cells:
         if cell.ours is not None and cell.column not in (CLAIM, COLLAPSE):
-            ways.setdefault(cell.column, []).extend([cell.convention] * (cell.fits is not None))
-    rules = {name: (of.unit, of.tolerance) for name, of in COMPUTED.items()} | hardware.COLUMNS
+            by = "see beside it" if cell.kind == "measured" else cell.convention
+            ways.setdefault((cell.column, _rule(cell)), {})[by] = None
     grid = [["column", "unit", "fits", "by"]]
-    for column, conventions in ways.items():
-        if conventions:
-            unit, tolerance = rules[column]
-            rule = "to its digits, rounded or cut"
-            rule += f", or within {tolerance:.1%}" if tolerance is not None else ""
-            grid.append([column, unit, rule, "; ".join(dict.fromkeys(conventions))])
-        else:
-            unit = (MEASURED | times.COLUMNS)[column]
-            grid.append([column, unit, "measured, held to nothing", "see beside it"])
+    for (column, rule), conventions in ways.items():
+        unit = (_UNITS | hardware.COLUMNS)[column]
+        grid.append([column, unit, rule, "; ".join(conventions)])
     return grid
 
 

@@ -6,13 +6,21 @@ from typing import Any
 
 from leansr.lab import papers
 from leansr.lab.reproduce import arguments, claims, hardware, tables, times
-from leansr.lab.reproduce.cell import Cell
+from leansr.lab.reproduce.cell import Cell, Kind
 from leansr.lab.reproduce.measured import Measured
+
+# Those that are held to the print, and what a score of each is of.
+KINDS: dict[Kind, str] = {
+    "counted": "counted on the networks",
+    "arithmetic": "arithmetic of printed figures",
+    "form": "that training form and deploy form are one function",
+    "estimated": "estimated for hardware",
+}
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many figures of networks are computed without training, and how many of them fit."""
+    """How many figures of a kind are held to the print, and how many of them fit."""
 
     computed: int
     fitting: int
@@ -25,13 +33,14 @@ class Reproduction:
     paper: str
     cells: tuple[Cell, ...]
 
-    def own(self) -> Score:
-        """Of the paper's own networks."""
-        return _score(cell for cell in self.cells if cell.is_own)
+    def own(self, *kinds: Kind) -> Score:
+        """Of the paper's own networks, figures of `kinds`."""
+        return _score(cell for cell in self.cells if cell.is_own and cell.kind in kinds)
 
     def others(self) -> Score:
-        """Of the networks that the paper compares with."""
-        return _score(cell for cell in self.cells if not cell.is_own)
+        """Of the networks that the paper compares with, what is counted."""
+        cells = (cell for cell in self.cells if not cell.is_own and cell.kind == "counted")
+        return _score(cells)
 
     def tables(self) -> list[tuple[str, list[Cell]]]:
         """The cells by table, numbered tables first, then what is said in the text."""
@@ -47,7 +56,7 @@ class Reproduction:
         return {
             "schema": 1,
             "paper": self.paper,
-            "own_networks": vars(self.own()),
+            "own_networks": {kind: vars(self.own(kind)) for kind in KINDS},
             "other_networks": vars(self.others()),
             "tables": [
                 {"table": name, "rows": [cell.as_json() for cell in cells]}

@@ -11,7 +11,7 @@ from leansr.lab.measure.complexity import Convention, lr_size
 from leansr.lab.measure.ternary import mean_shifts, ternary_operations
 from leansr.lab.measure.tradeoff import Row, saved_per_loss
 from leansr.lab.nets.rcan import RCAN
-from leansr.lab.reproduce.cell import Cell, fits, is_own
+from leansr.lab.reproduce.cell import Cell, Kind, fits
 from leansr.lab.reproduce.costs import (
     CONVENTIONS,
     as_counted,
@@ -53,6 +53,7 @@ class Column:
     unit: str
     ours: Callable[[Place], tuple[float, str]]
     tolerance: float | None = None
+    kind: Kind = "counted"
 
 
 def _params(place: Place, unit: float) -> tuple[float, str]:
@@ -115,8 +116,8 @@ COMPUTED = {
     "acts_m_256": Column("M", partial(_counted, what="activations", unit=1e6), 0.005),
     "convs": Column("", partial(_counted, what="convs", unit=1)),
     "peak_mem_mb": Column("MB", _memory, 0.05),
-    "macs_saved_g": Column("G", partial(_saved, what="multi_adds")),
-    "params_saved_k": Column("K", partial(_saved, what="params")),
+    "macs_saved_g": Column("G", partial(_saved, what="multi_adds"), kind="arithmetic"),
+    "params_saved_k": Column("K", partial(_saved, what="params"), kind="arithmetic"),
     "mult_reduction_pct": Column("%", partial(_ternary, what="multiplications")),
     "add_reduction_pct": Column("%", partial(_ternary, what="additions")),
 }
@@ -151,18 +152,19 @@ def cells(paper: str, measured: Measured) -> Iterator[Cell]:
 
 def _cell(place: Place, column: str, measured: Measured) -> Cell:
     printed = place.told[column]
-    ours, is_fit, convention, why = None, None, "", ""
+    ours, is_fit, convention, why, tolerance = None, None, "", "", None
+    kind: Kind = "measured"
     if column in MEASURED:
         figure = measured.quality.get((place.variant, place.scale, column))
         if figure is not None:
             ours, convention = figure.value, figure.protocol
-        else:
-            why = "nothing at hand measures it"
+        why = reason(place, column) or ("" if figure else "nothing at hand measures it")
     elif not _is_known(place, column):
-        why = "not in the zoo"
+        kind, why = COMPUTED[column].kind, "not in the zoo"
     else:
+        kind, tolerance = COMPUTED[column].kind, COMPUTED[column].tolerance
         ours, convention = COMPUTED[column].ours(place)
-        is_fit = fits(ours, printed, COMPUTED[column].tolerance)
+        is_fit = fits(ours, printed, tolerance)
         why = "" if is_fit else reason(place, column)
     return Cell(
         paper=place.paper,
@@ -173,10 +175,11 @@ def _cell(place: Place, column: str, measured: Measured) -> Cell:
         column=column,
         printed=printed,
         ours=ours,
+        kind=kind,
         fits=is_fit,
         convention=convention,
         why=why,
-        is_own=is_own(place.paper, place.variant),
+        tolerance=tolerance,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from leansr.errors import DataError
 from leansr.lab import papers
 from leansr.lab.measure.times import SCALE
-from leansr.lab.reproduce.cell import Cell, is_own
+from leansr.lab.reproduce.cell import Cell
 
 # Of a table like `fmen-1`, and of a model in it.
 Place = tuple[str, str]
@@ -60,10 +60,10 @@ def cells(paper: str, timings: Mapping[Place, Timing]) -> Iterator[Cell]:
                     column=column,
                     printed=figure,
                     ours=getattr(timing, column) if timing else None,
+                    kind="measured",
                     fits=None,
                     convention=timing.how if timing else "",
-                    why="" if timing else "not timed",
-                    is_own=is_own(paper, row["variant"]),
+                    why=row["why"] or ("" if timing else "not timed"),
                 )
 
 
