@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from leansr.errors import DataError, UsageError
-from leansr.runtime.benchmarks import KNOWN, Benchmark, Pair, find, known_name, open_folder
+from leansr.runtime.benchmarks import (
+    KNOWN,
+    AbsentError,
+    Benchmark,
+    Pair,
+    find,
+    known_name,
+    open_folder,
+)
 from leansr.runtime.config import config_file, data_root
 
 # A benchmark and scale, the files of a layout, and the pairs that are to be found in it.
@@ -80,8 +88,82 @@ def test_results_of_others_beside_the_originals_are_passed_over(tmp_path):
 
 
 def test_other_files_are_passed_over(tmp_path):
-    lay(tmp_path, *(f"Set5/{name}" for name in ("b.png", "a.JPG", "._b.png", "c.bmp", "notes.txt")))
+    lay(tmp_path, *(f"Set5/{name}" for name in ("b.png", "a.JPG", "._b.png", "notes.txt")))
     assert [pair.name for pair in find(tmp_path, "Set5", 2).pairs] == ["a", "b"]
+
+
+def test_pictures_of_other_formats_are_not_passed_over(tmp_path):
+    """They are there to fail; an LR of such a format is taken where there is no other."""
+    lay(tmp_path, "HR/a.png", "HR/b.bmp", "HR/c.png", "LR/a.gif", "LR/a.png", "LR/c.tif")
+    assert found_in(tmp_path, open_folder(tmp_path, 2)) == {
+        "HR/a.png": "LR/a.png",
+        "HR/b.bmp": "LR/b.bmp",
+        "HR/c.png": "LR/c.tif",
+    }
+
+
+def test_whole_is_what_a_standard_set_is_known_for(tmp_path):
+    lay(tmp_path, *(f"Set5/{i}.png" for i in range(4)), "Set5/4.bmp", "mine/a.png")
+    benchmark = find(tmp_path, "set5", 2)
+    assert (benchmark.expected, benchmark.is_whole) == (5, False)
+    lay(tmp_path, "Set5/5.png")
+    assert find(tmp_path, "set5", 2).is_whole
+    lay(tmp_path, "Set5/6.png")
+    assert not find(tmp_path, "set5", 2).is_whole
+    for own in (find(tmp_path, "mine", 2), open_folder(tmp_path / "Set5", 2)):
+        assert (own.expected, own.is_whole) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("files", "two"),
+    [
+        (("HR/baby.png", "HR/baby.jpg"), r"HR/baby\.jpg and \S*HR/baby\.png"),
+        (("HR/a.png", "LR/a.png", "LR/a.webp"), r"LR/a\.png and \S*LR/a\.webp"),
+        (
+            [f"image_SRF_2/a_SRF_2_{end}" for end in ("HR.png", "LR.jpg", "LR.png")],
+            r"a_SRF_2_LR\.jpg and \S*a_SRF_2_LR\.png",
+        ),
+    ],
+)
+def test_two_pictures_of_one_name(tmp_path, files, two):
+    lay(tmp_path, *(f"Set5/{file}" for file in files))
+    for search in (
+        lambda: find(tmp_path, "Set5", 2),
+        lambda: open_folder(tmp_path / "Set5", 2),
+    ):
+        with pytest.raises(DataError, match=rf"{two}: have one name"):
+            search()
+
+
+def test_two_of_one_name_do_not_matter_where_nothing_is_taken(tmp_path):
+    lay(tmp_path, "HR/a.png", "a.png", "a.jpg", "LR/a.png", "LR/c.jpg", "LR/c.png")
+    assert found_in(tmp_path, open_folder(tmp_path, 2)) == {"HR/a.png": "LR/a.png"}
+
+
+@pytest.mark.parametrize("closed", [".", "Set5", "Set5/HR", "Set5/LR"])
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, closed, mode):
+    lay(tmp_path, "Set5/HR/a.png", "Set5/LR/a.png")
+    folder = tmp_path / closed
+    folder.chmod(mode)
+    try:
+        if os.access(folder, os.X_OK):
+            pytest.skip("this user may read every folder")
+        if mode and closed.count("/"):
+            # Its pictures are listed, and fail one by one.
+            assert find(tmp_path, "Set5", 2).has_lr
+            return
+        with pytest.raises(DataError, match=f"{folder}.*: cannot be read \\(Permission") as caught:
+            find(tmp_path, "Set5", 2)
+        assert not isinstance(caught.value, AbsentError)
+    finally:
+        folder.chmod(0o755)
+
+
+def test_a_link_that_leads_nowhere_is_no_folder(tmp_path):
+    lay(tmp_path, "Set5/HR/a.png")
+    (tmp_path / "Set5" / "LR").symlink_to("LR")
+    assert not find(tmp_path, "Set5", 2).has_lr
 
 
 def test_what_comes_with_lr_is_preferred(tmp_path):
@@ -108,7 +190,7 @@ def test_lr_that_is_missing_is_expected_all_the_same(tmp_path):
 
 
 def test_missing_says_what_was_looked_for(tmp_path):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(AbsentError) as caught:
         find(tmp_path, "b100", 4)
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}: has no B100 x4; looked for pictures in ")
@@ -123,8 +205,10 @@ def test_pictures_of_other_formats_are_named(tmp_path):
         lambda: find(tmp_path, "Set14", 2),
         lambda: open_folder(tmp_path / "Set14", 2),
     ):
-        with pytest.raises(DataError, match=r"not supported yet: .*HR \(\.bmp\); supported are"):
+        match = r"not supported yet: .*HR \(\.bmp\); supported are"
+        with pytest.raises(DataError, match=match) as caught:
             search()
+        assert not isinstance(caught.value, AbsentError)
 
 
 def test_a_folder_of_a_name_is_not_another_one(tmp_path):
@@ -158,6 +242,8 @@ def test_the_real_sets(shared_data, scale):
 def test_known_names():
     assert known_name("manga109") == "Manga109"
     assert known_name("mine") == "mine"
+    with pytest.raises(UsageError, match="an empty name is no benchmark"):
+        known_name("")
     assert [known.pictures for known in KNOWN.values()] == [5, 14, 100, 100, 109, 100]
 
 
@@ -179,6 +265,8 @@ def settings(tmp_path, monkeypatch):
 def test_the_flag_goes_before_the_variable_before_the_file(tmp_path, settings, monkeypatch):
     for name in ("flag", "variable", "file"):
         (tmp_path / name).mkdir()
+    assert data_root() is None
+    monkeypatch.setenv("LEANSR_DATA", "")
     assert data_root() is None
     settings('data_root = "~/file"')
     assert data_root() == tmp_path / "file"

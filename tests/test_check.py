@@ -1,4 +1,5 @@
 import json
+import os
 from fractions import Fraction
 
 import click.testing
@@ -120,6 +121,30 @@ def test_published_lr_of_set5_is_matlab_s(shared_data, scale):
     assert all(abs(shift.change) < 0.001 for shift in found.agreement.psnr_y.values())
 
 
+def test_the_change_of_pictures_without_an_error_is_nothing(tmp_path, photo):
+    """Of a flat one both PSNR are infinite; the change of the other one remains."""
+    hr = photo[:64, :72]
+    for name, pixels, lr in (
+        ("flat", np.full_like(hr, 90), np.full((32, 36, 3), 90, np.uint8)),
+        ("other", hr, by_opencv(hr, 2)),
+    ):
+        for part, picture in (("HR", pixels), ("LR", lr)):
+            (tmp_path / "mine" / part).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / "mine" / part / f"{name}.png")
+    both = check(tmp_path, "mine", 2).agreement.psnr_y["bicubic"]
+    assert both.given == both.ours == np.inf
+    (tmp_path / "mine" / "HR" / "flat.png").unlink()
+    alone = check(tmp_path, "mine", 2).agreement.psnr_y["bicubic"]
+    assert alone.change == pytest.approx(alone.given - alone.ours)
+    assert both.change == pytest.approx(alone.change / 2)
+    assert abs(alone.change) > 0.1
+    (tmp_path / "mine" / "HR" / "other.png").unlink()
+    Image.fromarray(np.full_like(hr, 90)).save(tmp_path / "mine" / "HR" / "flat.png")
+    code, out, _ = data_check("mine", "--scale", 2, "--data-root", tmp_path)
+    assert code == 0
+    assert "bicubic +0.000 dB" in out
+
+
 def test_without_lr_there_is_nothing_to_compare(lay):
     found = check(lay(), "Set5", 2)
     assert (found.agreement, found.resizer) == (None, "by MATLAB's bicubic")
@@ -170,10 +195,76 @@ def test_command_exits_with_1_for_what_was_asked_for(lay):
     assert err.startswith(f"leansr: {root}: has no B100 x2; looked for")
     assert "B100       x2  missing" in out
     (root / "Set5/x2/HR/0.png").unlink()
-    code, out, _ = data_check("Set5", "--scale", 2, "--data-root", root)
-    assert code == 1
-    assert "4 of 5 pictures" in out
+    for named in (["Set5"], []):
+        code, out, err = data_check(*named, "--scale", 2, "--data-root", root)
+        assert code == 1
+        assert "4 of 5 pictures" in out
+        assert err == f"leansr: {root}: Set5 x2 has 4 of 5 pictures\n"
+    code, out, _ = data_check("Set5", "--scale", 2, "--data-root", root, "--json")
+    (row,) = json.loads(out)["benchmarks"]
+    assert (code, row["is_whole"], row["pictures"], row["expected"]) == (1, False, 4, 5)
+    assert (row["incomplete"], row["missing"]) == (f"{root}: Set5 x2 has 4 of 5 pictures", None)
     (root / "Set5/x2/HR/1.png").write_text("no picture")
     code, _, err = data_check("--data-root", root)
     assert code == 1
     assert "1.png: is not a picture" in err
+
+
+def test_command_goes_on_after_a_benchmark_that_is_of_no_use(lay, photo):
+    root = lay(by_matlab)
+    for name in ("baby.png", "baby.jpg"):
+        (root / "Set14" / "HR").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo[:40, :40]).save(root / "Set14" / "HR" / name)
+    code, out, err = data_check("--scale", 2, "--data-root", root, "--json")
+    assert code == 1
+    rows = {row["name"]: row for row in json.loads(out)["benchmarks"]}
+    assert list(rows) == list(KNOWN)
+    assert rows["Set5"]["is_whole"]
+    (reason,) = rows["Set14"]["failed"]
+    assert err == f"leansr: {reason}\n"
+    assert "baby.jpg and " in reason
+    assert (rows["Set14"]["missing"], rows["Set14"]["is_whole"]) == (None, False)
+    code, out, _ = data_check("--scale", 2, "--data-root", root)
+    assert code == 1
+    assert "Set14      x2  cannot be read\n" in out
+    assert "B100       x2  missing\n" in out
+
+
+def test_command_goes_on_after_a_folder_that_cannot_be_read(lay):
+    root = lay(by_matlab)
+    closed = root / "Set14"
+    closed.mkdir()
+    closed.chmod(0)
+    try:
+        if os.access(closed, os.R_OK):
+            pytest.skip("this user may read every folder")
+        code, out, err = data_check("--scale", 2, "--data-root", root, "--json")
+    finally:
+        closed.chmod(0o755)
+    assert code == 1
+    assert err == f"leansr: {closed}: cannot be read (Permission denied)\n"
+    rows = {row["name"]: row for row in json.loads(out)["benchmarks"]}
+    assert list(rows) == list(KNOWN)
+    assert rows["Set5"]["is_whole"]
+    assert rows["Set14"]["failed"] == [f"{closed}: cannot be read (Permission denied)"]
+
+
+def test_pictures_of_other_formats_fail(lay):
+    root = lay(by_matlab)
+    (root / "Set5/x2/HR/cover.gif").touch()
+    code, out, err = data_check("--scale", 2, "--data-root", root)
+    assert code == 1
+    assert "5 of 5 pictures" in out
+    assert err.startswith(f"leansr: {root}/Set5/x2/HR/cover.gif: .gif is not supported yet;")
+    for path in (root / "Set5/x2/LR").iterdir():
+        path.rename(path.with_suffix(".tif"))
+    (root / "Set5/x2/HR/cover.gif").unlink()
+    code, _, err = data_check("--scale", 2, "--data-root", root)
+    assert code == 1
+    assert err.count(".tif is not supported yet; supported are") == 5
+
+
+def test_command_takes_a_name_once(lay):
+    root = lay()
+    code, out, _ = data_check("set5", "Set5", "SET5", "--scale", 2, "--data-root", root)
+    assert (code, len(out.splitlines())) == (0, 1)

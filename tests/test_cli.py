@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -143,18 +144,34 @@ def test_evaluate_as_json(tmp_path, photo):
     assert "protocol: ntire, RGB of the 8-bit picture, border of 4 pixels cut" in out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_do_not_break_the_table(tmp_path, photo):
+    folder = tmp_path / "a\nb"
+    folder.mkdir()
+    Image.fromarray(photo[:40, :40]).save(folder / "c\n\x1bd.png")
+    code, out, _ = leansr("evaluate", "sesr-m5", "--data", folder)
+    assert code == 0
+    title, row, *_ = out.splitlines()
+    assert title.endswith("/a?b")
+    assert row.startswith("  c??d  luma ")
+    code, out, _ = leansr("data", "check", "a\nb", "--scale", 2, "--data-root", tmp_path)
+    assert (code, out.split()[0]) == (0, "a?b")
+
+
 def test_evaluate_a_benchmark_of_which_a_picture_fails(tmp_path, photo, monkeypatch):
     folder = tmp_path / "Set5" / "x2" / "HR"
     folder.mkdir(parents=True)
     Image.fromarray(photo[:40, :40]).save(folder / "a.png")
     (folder / "b.png").write_text("no picture")
     Image.fromarray(np.zeros((40, 40, 4), np.uint8)).save(folder / "c.png")
+    Image.fromarray(photo[:40, :40]).save(folder / "d.bmp")
     monkeypatch.setenv("LEANSR_DATA", str(tmp_path))
     code, out, err = leansr("evaluate", "sesr-m5", "--data", "set5", "--json")
     assert code == 1
     value = json.loads(out)
     assert value["images"] == 1
-    assert [row["name"] for row in value["failed"]] == ["b", "c"]
+    assert [row["name"] for row in value["failed"]] == ["b", "c", "d"]
+    assert "d.bmp: .bmp is not supported yet" in err
     assert err.splitlines() == [f"leansr: {row['reason']}" for row in value["failed"]]
     assert str(folder / "b.png") in err
     (folder / "a.png").unlink()
@@ -187,6 +204,9 @@ def test_evaluate_a_benchmark_of_which_a_picture_fails(tmp_path, photo, monkeypa
             "Invalid value for '--metric'",
         ),
         (["data", "check"], 2, "no data root to check; give --data-root"),
+        (["data", "check", "", "--data-root", "e"], 2, "an empty name is no benchmark"),
+        (["data", "check", "--data-root", ""], 2, "'--data-root': an empty name is no folder"),
+        (["evaluate", "sesr-m5", "--data", ""], 2, "--data: an empty name is no folder and no"),
         (["evaluate", "sesr-m5", "--data", ".", "--scale", "3"], 2, "it has x2 and x4"),
         (["upscal"], 2, "No such command"),
     ],

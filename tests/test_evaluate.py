@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import sys
 from fractions import Fraction
 
@@ -140,6 +141,16 @@ def give_lr(folder, photo, **others):
         Image.fromarray(lr).save(folder / "LR" / f"{name}.png")
 
 
+def spoil_to_colour(folder, photo):
+    Image.fromarray(photo[:60, :41]).save(folder / "HR" / "b.png")
+    give_lr(folder, photo, b=photo[:30, :20, 0])
+
+
+def spoil_lr_format(folder, photo):
+    give_lr(folder, photo)
+    Image.fromarray(photo[:30, :20, 0]).save(folder / "LR" / "b.tif")
+
+
 SPOILT = {
     spoil_alpha: (DataError, r"HR/b\.png: a benchmark picture has no alpha"),
     spoil_file: (PictureError, r"HR/b\.png: cannot be decoded"),
@@ -150,6 +161,12 @@ SPOILT = {
         DataError,
         r"LR/b\.png: does not fit its HR .*b\.png at x2 \(9 x 9 and 40 x 60\)",
     ),
+    lambda folder, photo: give_lr(folder, photo, b=photo[:30, :20]): (
+        DataError,
+        r"LR/b\.png: does not fit its HR .*HR/b\.png \(colour and grey\)",
+    ),
+    spoil_to_colour: (DataError, r"LR/b\.png: does not fit its HR .*HR/b\.png \(grey and colour\)"),
+    spoil_lr_format: (PictureError, r"LR/b\.tif: \.tif is not supported yet; supported are"),
 }
 
 
@@ -169,6 +186,26 @@ def test_a_picture_that_fails_does_not_stop_the_rest(folder, photo, spoil):
     (folder / "HR" / "a.png").unlink()
     with pytest.raises(DataError, match=rf"none of its pictures can be measured.*{words}"):
         evaluate(bicubic(2), 2, open_folder(folder, 2))
+
+
+def test_grey_may_be_rgb_with_equal_channels(folder, photo):
+    as_rgb = np.repeat(photo[:52, :60, :1], 3, axis=2)
+    Image.fromarray(as_rgb).save(folder / "HR" / "a.png")
+    give_lr(folder, photo, a=as_rgb[::2, ::2, 0], b=np.repeat(photo[90:150:2, 90:130:2, :1], 3, 2))
+    result = evaluate(bicubic(2), 2, open_folder(folder, 2))
+    assert (len(result.pictures), result.failures) == (2, ())
+
+
+def test_lr_that_may_not_be_looked_at(folder, photo):
+    give_lr(folder, photo, b=photo[:30, :20, 0])
+    (folder / "LR").chmod(0o444)
+    try:
+        if os.access(folder / "LR", os.X_OK):
+            pytest.skip("this user may read every folder")
+        with pytest.raises(DataError, match=r"LR/a\.png: cannot be read \(Permission"):
+            evaluate(bicubic(2), 2, open_folder(folder, 2))
+    finally:
+        (folder / "LR").chmod(0o755)
 
 
 def test_memory_that_runs_out_fails_the_picture(folder):

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -10,6 +11,7 @@ from leansr import cli, zoo
 from leansr.errors import LeanSRError, UsageError
 from leansr.lab.measure import peaks, vela
 from leansr.lab.measure.complexity import complexity
+from leansr.lab.measure.forecast import forecast
 from leansr.lab.measure.hardware import ETHOS_N78, Hardware
 from leansr.lab.measure.passes import passes
 from leansr.lab.measure.roofline import array_macs, estimate
@@ -315,6 +317,42 @@ def test_estimate_prints_tiles_and_layers():
     assert done.stdout.count("(convolution)") == 5
 
 
+@pytest.mark.parametrize("halo", [[], ["--halo"]])
+def test_a_tile_is_cut_to_the_picture(halo):
+    arguments = "estimate", "sesr-m3", "--lr-size", "64x48"
+    whole = json.loads(leansr(*arguments, "--json").stdout)["estimates"][0]
+    cut = json.loads(leansr(*arguments, "--tile", "999x999", *halo, "--json").stdout)
+    assert cut["tile"] == [48, 64]
+    assert cut["estimates"][0]["tiles"] == 1
+    assert cut["estimates"][0]["dram_bytes"] == whole["dram_bytes"]
+    one_side = leansr(*arguments, "--tile", "32x999", *halo)
+    assert "in 2 tiles of 32 x 48" in one_side.stdout
+
+
+@pytest.mark.parametrize("family", sorted({v.family for v in zoo.VARIANTS.values()}))
+def test_the_smallest_picture_is_estimated_and_no_smaller(family):
+    for variant in (v for v in zoo.VARIANTS.values() if v.family == family):
+        scale, side = variant.scales[0], variant.smallest
+        assert forecast(variant, scale, (side, side), ETHOS_N78).estimate.fps > 0
+        if side > 1:
+            with pytest.raises(UsageError, match=f"takes {side} pixels a side or more"):
+                forecast(variant, scale, (side, side - 1), ETHOS_N78)
+
+
+@pytest.mark.parametrize("size", ["1x1", "1920x1080", "99999x99999"])
+def test_columns_never_touch(size):
+    done = leansr("estimate", "sesr-m3-hw", "fsrcnn", "--lr-size", size, "--layers")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("x2, "))
+    head, *totals = (re.split(r" {2,}", line.strip()) for line in lines[start + 1 : start + 4])
+    assert [len(row) for row in totals] == [1 + len(head)] * 2
+    passes = [line for line in lines if line.endswith(")") and line.startswith("  ")]
+    rows = [re.split(r" {2,}", line.strip()) for line in passes if "(convolution)" in line]
+    assert rows
+    assert {len(row) for row in rows} == {4}
+
+
 def test_this_cpu_is_measured():
     done = leansr(
         *("estimate", "sesr-m3-hw", "--lr-size", "64x48", "--hardware", "cpu", "--threads", 1),
@@ -339,6 +377,9 @@ def test_this_cpu_is_measured():
         (["sesr-m5", "--tile", "9x9", "--vela", "ethos-u65-512"], "leave out --tile"),
         (["bsrn", "--tile", "99x99", "--halo"], "looks at the whole picture, and no tile is exact"),
         (["sesr-m5", "--vela", "ethos-n78"], "Vela knows no such NPU; one of ethos-u55-32"),
+        (["bsrn", "--scale", 4, "--lr-size", "1x1"], "takes 15 pixels a side or more"),
+        (["bsrn", "--scale", 4, "--tile", "99x14"], "would get 99x14; give a larger --tile"),
+        (["lapar-a", "--tile", "9x1"], "lapar-a: takes 2 pixels a side or more"),
     ],
 )
 def test_what_a_user_can_do_wrong(arguments, words):

@@ -1,6 +1,8 @@
 """Figures: what they are made of is right, what is drawn is legible, what is written is whole."""
 
 import json
+import math
+import os
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -8,18 +10,25 @@ from xml.etree import ElementTree
 import click
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 from PIL import Image
 
 from leansr import Upscaler, cli
-from leansr.errors import DataError, LeanSRError, UsageError
+from leansr.errors import DataError, LeanSRError, PictureError, UsageError
 from leansr.image.quality import compare
 from leansr.image.resize import resize
-from leansr.lab.plot.bubble import DEFAULT, bubbles
+from leansr.lab.measure.spectrum import BlockSpectrum, spectrum
+from leansr.lab.plot.bubble import DEFAULT, bubbles, draw_bubbles
+from leansr.lab.plot.curves import draw_curves
 from leansr.lab.plot.pictures import Patch
 from leansr.lab.plot.points import BENCHMARKS, COSTS
-from leansr.lab.plot.sheet import panels
+from leansr.lab.plot.sheet import Panel, draw_sheet, panels
+from leansr.lab.plot.spectrum import draw_spectra
+from leansr.lab.plot.style import write
 from leansr.lab.plot.times import read_times
+from leansr.lab.train.log import Row
 from leansr.zoo.release import releases
 
 SUBCOMMANDS = {
@@ -128,12 +137,28 @@ def test_front_is_written_in_both_formats(tmp_path, times, cost):
         ({"rows": [{"variant": "bsrn"}]}, "was not written by"),
         ({"machine": None}, "was not written by"),
         ({"lr_size": [1]}, "was not written by"),
+        ({"scale": math.inf}, "was not written by"),
+        ({"scale": "4"}, "was not written by"),
+        ({"scale": 4.5}, "was not written by"),
     ],
 )
 def test_times_that_are_none(times, change, words):
     times.write_text(json.dumps(json.loads(times.read_text()) | change))
     done = leansr("front", "--cost", "measured_ms", "--times", times, "-o", "a.png")
     assert words in str(done.exception)
+
+
+@pytest.mark.parametrize("ms", ["NaN", "Infinity", "-1.0", "0", "1e999", "1" + "0" * 400])
+def test_a_time_that_is_none(times, ms):
+    times.write_text(times.read_text().replace("25.0", ms))
+    with pytest.raises(DataError, match="was not written by `leansr bench --json`"):
+        read_times(times, 4)
+
+
+def test_times_nested_too_deep(times):
+    times.write_text("[" * 200_000)
+    with pytest.raises(DataError, match="was not written by `leansr bench --json`"):
+        read_times(times, 4)
 
 
 def test_times_of_bench_itself(tmp_path):
@@ -272,6 +297,83 @@ def test_a_format_that_is_none_is_told_before_the_work():
         done = leansr(*arguments, "-o", "a.jpg")
         assert isinstance(done.exception, UsageError)
         assert "a.jpg: figures are written as .png or .svg" in str(done.exception)
+
+
+def test_an_output_that_is_an_input(tmp_path, hr):
+    (tmp_path / "link.png").symlink_to(hr)
+    (tmp_path / "folder").mkdir()
+    patch, weights = ("--patch", "0,0,20,20"), ("--weights", hr)
+    picture = "--picture", hr
+    for output in (hr, tmp_path / "link.png", tmp_path / "folder" / ".." / "hr.png"):
+        for arguments in (
+            ["dispersion", *picture],
+            ["sheet", "sesr-m5", *picture, *patch],
+            ["sheet", f"sesr-m5={hr}", "--picture", "b.png", *patch],
+            ["spectrum", "fmen", *picture],
+            ["spectrum", "fmen", "--picture", "b.png", *weights],
+            ["attention", "bsrn", *picture],
+            ["attention", "bsrn", "--picture", "b.png", *weights],
+            ["attention", "bsrn", "--picture", "b.png", "--beside", f"mdrn={hr}"],
+            ["front", "--cost", "measured_ms", "--times", hr],
+            ["bubble", "--times", hr],
+        ):
+            before = hr.read_bytes()
+            done = leansr(*arguments, "-o", output)
+            assert isinstance(done.exception, UsageError), arguments
+            assert "is what the figure is made of; give another -o" in str(done.exception)
+            assert hr.read_bytes() == before
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    closed = tmp_path / "closed"
+    closed.mkdir(0o500)
+    targets = {
+        tmp_path / "folder.png": "folder.png: is a folder; give the name of a file",
+        tmp_path / "file" / "a.png": "file is not a folder",
+        tmp_path / "file" / "new" / "a.png": "file is not a folder",
+    }
+    if not os.access(closed, os.W_OK):  # it is open to root
+        targets[closed / "a.png"] = "closed is not open to writing"
+        targets[closed / "new" / "a.png"] = "closed is not open to writing"
+    for path, words in targets.items():
+        done = leansr("dispersion", "--picture", "none.png", "-o", path)
+        assert isinstance(done.exception, UsageError)
+        assert words in str(done.exception)
+    assert not list(closed.iterdir())
+
+
+def test_what_fails_while_writing_names_the_output(tmp_path):
+    path = tmp_path / ("a" * 300 + ".png")
+    with pytest.raises(PictureError, match=r"a\.png: cannot be written \(File name too long\)"):
+        write(Figure(), path)
+
+
+NAMES = [r"$\frac$", "a$b$c", "_r3", "\x01\x1b[1m\x7f", "\udcff", "写真", "line\nfeed"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_names_from_outside_are_shown_as_they_are(tmp_path, times, photo, name):
+    """Of a machine, a network's file, a picture, a run; "?" is for what cannot be shown."""
+    value = json.loads(times.read_text())
+    value["machine"]["cpu"] = name
+    times.write_text(json.dumps(value))
+    measured = read_times(times, 4)
+    panel = Panel(name, photo[:20, :20], 30.0, 0.9)
+    noise = spectrum(torch.rand(8, 8, generator=torch.Generator().manual_seed(0)))
+    for figure in (
+        draw_bubbles(bubbles(["fmen-s"], 4, measured), 4, measured),
+        draw_sheet(photo, Patch(0, 0, 20, 20), [panel], 4),
+        draw_spectra([BlockSpectrum("block", noise, noise)], name),
+        draw_curves({name: [Row(100, 0.4, 1e-3, 0.9, 9.0, 31.0)]}, "step"),
+    ):
+        write(figure, tmp_path / "a.png")
+        drawn(tmp_path / "a.png")
+        write(figure, tmp_path / "a.svg")
+        shown = "".join(c if c.isprintable() else "?" for c in name)
+        assert shown in words_of(tmp_path / "a.svg")
+        assert "mathdefault" not in words_of(tmp_path / "a.svg")
 
 
 def test_a_picture_with_alpha_or_none(tmp_path, photo):

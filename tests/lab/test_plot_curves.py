@@ -50,6 +50,16 @@ def test_curves_show_what_the_logs_say(tmp_path):
     np.testing.assert_array_equal(loss.lines[0].get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4])
 
 
+def test_a_run_whose_folder_begins_with_an_underscore(tmp_path):
+    for name in ("_r3", "r4"):
+        (tmp_path / name).mkdir()
+        Log(tmp_path / name / "log.csv", 0).append(Row(100, 0.4, 1e-3, 0.9, 9.0, 30.0))
+    svg = tmp_path / "a.svg"
+    done = leansr("curves", tmp_path / "_r3", tmp_path / "r4", "-o", svg)
+    assert done.exit_code == 0, done.output
+    assert "_r3, best 30.000 dB r4, best 30.000 dB" in words_of(svg)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

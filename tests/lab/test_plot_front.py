@@ -111,6 +111,15 @@ def test_a_label_without_a_place_is_left_out():
     assert len(names) < 10
 
 
+def test_numbers_of_a_short_axis_are_no_markup():
+    """It labels its smaller steps too."""
+    points = [Point("a", 3e3, 30, "own"), Point("b", 5e3, 31, "own")]
+    (axes,) = draw_front(points, "Set5", 4, "params").axes
+    numbers = [tick.get_text() for tick in axes.get_xticklabels(minor=True)]
+    assert "6" in numbers
+    assert not any("$" in number for number in numbers)
+
+
 def test_the_same_figure_is_written_as_the_same_bytes(tmp_path):
     points = printed_points(4, "Set5", "params")
     for suffix in ("png", "svg"):

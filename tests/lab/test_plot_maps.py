@@ -1,6 +1,7 @@
 """Figures of what goes on inside networks, at the command line."""
 
 import json
+import shutil
 from xml.etree import ElementTree
 
 import numpy as np
@@ -125,6 +126,19 @@ def test_gates_that_lack_a_branch(name, titles):
     figure = draw_attention({"one": gate}, np.zeros((24, 24, 3), np.uint8))
     told = [axes.get_title().partition("\n")[0] for axes in figure.axes]
     assert told == ["LR", *titles]
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "_\x01", "写真"], ids=ascii)
+def test_files_of_any_name(tmp_path, hr, trained, name):
+    picture, weights = tmp_path / f"{name}.png", tmp_path / f"{name}.safetensors"
+    shutil.copy(hr, picture)
+    shutil.copy(trained["bsrn-s"], weights)
+    svg = tmp_path / "a.svg"
+    seen = "bsrn-s", "--weights", trained["bsrn-s"], "--picture", picture
+    for command in (["spectrum", *seen], ["attention", *seen, "--beside", f"bsrn-s={weights}"]):
+        done = leansr(*command, "-o", svg)
+        assert done.exit_code == 0, done.output
+        assert name.replace("\x01", "?") in words_of(svg)
 
 
 def test_dispersion_of_a_picture(tmp_path, hr):

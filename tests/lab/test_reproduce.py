@@ -19,7 +19,7 @@ from leansr.lab import papers
 from leansr.lab.nets import build
 from leansr.lab.papers import PAPERS
 from leansr.lab.reproduce.cell import fits
-from leansr.lab.reproduce.figures import at_hand, draw
+from leansr.lab.reproduce.figures import at_hand, draw, make_folder
 from leansr.lab.reproduce.measured import measure, measured_for, released
 from leansr.lab.reproduce.render import figure, text
 from leansr.lab.reproduce.reproduction import reproduce
@@ -264,7 +264,7 @@ def test_weights_at_hand_fill_their_places(tmp_path, root):
     assert {key[:2] for key in found.quality} == at_hand | set(releases())
     bicubic = evaluate(lambda lr: resize(lr, 4), 4, find(root, "Set5", 4))
     assert found.quality["bicubic", 4, "set5_psnr"].value == bicubic.psnr_y
-    assert "some.safetensors" in found.quality["fmen-s", 4, "set5_psnr"].protocol
+    assert "a.pth, imported: paper" in found.quality["fmen-s", 4, "set5_psnr"].protocol
     result = reproduce("fmen", found)
     (cell,) = [
         c
@@ -286,6 +286,12 @@ def test_a_part_of_a_benchmark_is_no_figure_of_it(root):
     found = measure("bsrn", {("bicubic", 4)}, None, root)
     assert found.quality == released()
     assert "3.png" in str(found.failures[0])
+    (root / "Set5" / "HR" / "3.png").unlink()
+    found = measure("bsrn", {("bicubic", 2), ("bicubic", 4)}, None, root)
+    assert found.quality == released()
+    assert {str(failure) for failure in found.failures} == {
+        f"{root}: Set5 x{scale} has 4 of 5 pictures" for scale in (2, 4)
+    }
 
 
 def test_weights_that_cannot_be_meant(tmp_path, root):
@@ -357,6 +363,8 @@ TIMED = {
     ],
 }
 
+BAD_TIMES = ("NaN", "-5", "0", "1e999", '"fast"')
+
 
 def test_times_fill_their_places(tmp_path):
     path = tmp_path / "times.json"
@@ -368,6 +376,26 @@ def test_times_fill_their_places(tmp_path):
     assert "96 x 54 in, torch float32, threads: 1, a CPU" in change.convention
     assert found["MemNet RB", "runtime_ms"].ours is None
     assert len(found) == 9
-    path.write_text("[]")
+    with pytest.raises(UsageError, match="is of the table fmen-1, which is not of bsrn"):
+        measured_for("bsrn", None, None, (path,))
+    with pytest.raises(UsageError, match="and so is another file of times"):
+        measured_for("fmen", None, None, (path, path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{}", "[" * 100_000, *(json.dumps(TIMED).replace("85.0", bad) for bad in BAD_TIMES)],
+)
+def test_files_that_are_none_of_times(tmp_path, content):
+    path = tmp_path / "times.json"
+    path.write_text(content)
     with pytest.raises(DataError, match=r"times\.json: was not written by"):
         measured_for("fmen", None, None, (path,))
+
+
+def test_a_folder_of_figures_is_made_before_the_work(tmp_path):
+    make_folder(tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="file: cannot be a folder of figures"):
+        make_folder(tmp_path / "file")

@@ -174,6 +174,7 @@ def test_a_worker_ends_with_the_process_that_started_it():
         (["sesr-m5", "--table", "fmen-1"], "one of the two"),
         (["sesr-m6"], "did you mean"),
         (["sesr-m5", "--scale", 3], "there is no x3"),
+        (["sesr-m5", "--scale", 0], "there is no x0"),
         (["sesr-m5:deployed"], "deployed: no such form; one of training, deploy"),
         (["sesr-m5:training"], "its training form is not exported; use torch"),
         (["sesr-m5", "--backend", "tensorrt"], "no such backend; one of onnxruntime, torch"),

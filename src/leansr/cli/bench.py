@@ -88,7 +88,7 @@ def command(
         value = timed.as_json()
     else:
         names: Any = (backends or "onnxruntime").split(",")
-        listed = contenders(variants, scale or 2, names, dtype)
+        listed = contenders(variants, 2 if scale is None else scale, names, dtype)
         lr = (lr_size or _DEFAULT_LR)[::-1]
         value = speed.bench(listed, lr, threads, **rounds).as_json()
     if as_json:

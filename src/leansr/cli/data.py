@@ -8,7 +8,7 @@ import click
 from leansr.cli import options
 from leansr.errors import UsageError
 from leansr.runtime import config
-from leansr.runtime.benchmarks import KNOWN
+from leansr.runtime.benchmarks import KNOWN, known_name
 from leansr.runtime.check import Agreement, Check, check
 
 
@@ -50,26 +50,28 @@ def check_benchmarks(
     if root is None:
         raise UsageError("there is no data root to check; give --data-root, or set LEANSR_DATA")
     checks = []
-    for name in dict.fromkeys(names or KNOWN):
+    for name in dict.fromkeys(map(known_name, names or KNOWN)):
         for scale in dict.fromkeys(scales or (2, 3, 4)):
             found = check(root, name, scale)
             checks.append(found)
-            for failure in found.failures:
-                options.print_error(failure)
-            if names and found.missing:
-                options.print_error(found.missing)
+            for error in (*found.failures, found.incomplete, found.missing if names else None):
+                if error:
+                    options.print_error(error)
             if not as_json:
                 click.echo(_line(found))
     if as_json:
         rows = [found.as_json() for found in checks]
         options.print_json({"schema": 1, "data_root": str(root), "benchmarks": rows})
-    sys.exit(1 if any(c.failures or (names and not c.is_whole) for c in checks) else 0)
+    # Of those that nobody asked for, some are missing nearly everywhere.
+    sys.exit(1 if any(not c.is_whole and (names or not c.missing) for c in checks) else 0)
 
 
 def _line(found: Check) -> str:
-    start = f"{found.name:10} x{found.scale}  "
+    start = f"{options.printable(found.name):10} x{found.scale}  "
     if found.missing:
         return f"{start}missing"
+    if found.resizer is None:
+        return f"{start}cannot be read"
     count = str(found.pictures)
     if found.expected is not None:
         count += f" of {found.expected}"

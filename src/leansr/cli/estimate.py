@@ -1,5 +1,6 @@
 """`leansr estimate`"""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -15,10 +16,17 @@ if TYPE_CHECKING:
     from leansr.lab.measure.roofline import Estimate
     from leansr.lab.measure.vela import Compiled
 
-_HEADER = (
-    f"{'':22}{'Multi-Adds, G':>14}{'DRAM, MB':>11}{'compute, ms':>13}{'DRAM, ms':>10}"
-    f"{'ms':>10}{'fps':>10}{'bound':>9}"
-)
+# Of each column its head and width, the gap before it included.
+_TOTALS = {
+    "Multi-Adds, G": 15,
+    "DRAM, MB": 11,
+    "compute, ms": 13,
+    "DRAM, ms": 10,
+    "ms": 10,
+    "fps": 10,
+    "bound": 9,
+}
+_LAYERS = {"compute, ms": 13, "DRAM, ms": 10, "DRAM, MB": 10}
 
 
 @click.command()
@@ -69,11 +77,12 @@ def command(
     if tile is not None and (measure or vela is not None):
         raise UsageError("--measure and --vela run the whole picture; leave out --tile")
     from leansr.lab.measure.forecast import forecast, hardware_of
+    from leansr.lab.measure.roofline import cut_tile
 
     threads = threads or available_cores()
     chosen = hardware_of(hardware, threads)
     size = lr_size[1], lr_size[0]
-    side = None if tile is None else (tile[1], tile[0])
+    side = None if tile is None else cut_tile((tile[1], tile[0]), size)
     measured_on = threads if measure else None
     found = [forecast(row, scale, size, chosen, side, halo, measured_on, vela) for row in rows]
     if as_json:
@@ -89,9 +98,13 @@ def command(
         )
         return
     _print_hardware(chosen, layers)
-    click.echo(f"\nx{scale}, {lr_size[0]} x {lr_size[1]} in\n{_HEADER}")
-    for one in found:
-        _print(one, tile)
+    click.echo(f"\nx{scale}, {lr_size[0]} x {lr_size[1]} in")
+    names = max(21, *(len(one.variant) for one in found))
+    head, *lines = _aligned(_TOTALS, [_figures(one.estimate) for one in found])
+    click.echo(" " * names + head)
+    for one, line in zip(found, lines, strict=True):
+        click.echo(f"{one.variant:{names}}{line}")
+        _print_more(one, side)
     if layers:
         for one in found:
             _print_layers(one)
@@ -107,11 +120,11 @@ def _print_hardware(hardware: "Hardware", with_sources: bool) -> None:
         click.echo(f"  {name}: {source}")
 
 
-def _print(one: "Forecast", tile: tuple[int, int] | None) -> None:
-    click.echo(_line(one.variant, one.estimate))
+def _print_more(one: "Forecast", tile: tuple[int, int] | None) -> None:
     if tile is not None:
         around = f"a halo of {one.halo}" if one.halo is not None else "no halo"
-        click.echo(f"  in {one.estimate.tiles:g} tiles of {tile[0]} x {tile[1]}, {around}")
+        tiles = "1 tile" if one.estimate.tiles == 1 else f"{one.estimate.tiles:g} tiles"
+        click.echo(f"  in {tiles} of {tile[1]} x {tile[0]}, {around}")
     if one.measured_ms is not None:
         times = one.measured_ms / one.estimate.runtime_ms
         click.echo(f"  measured: {one.measured_ms:.2f} ms, {times:.1f} times the estimate")
@@ -119,12 +132,29 @@ def _print(one: "Forecast", tile: tuple[int, int] | None) -> None:
         _print_compiled(one.compiled)
 
 
-def _line(name: str, estimate: "Estimate") -> str:
-    return (
-        f"{name:22}{estimate.multi_adds / 1e9:14.2f}{estimate.dram_bytes / 1e6:11.2f}"
-        f"{estimate.compute_ms:13.2f}{estimate.dram_ms:10.2f}{estimate.runtime_ms:10.2f}"
-        f"{estimate.fps:10.2f}{estimate.bound:>9}"
+def _figures(estimate: "Estimate") -> list[str]:
+    """What stands below `_TOTALS`."""
+    figures = (
+        estimate.multi_adds / 1e9,
+        estimate.dram_bytes / 1e6,
+        estimate.compute_ms,
+        estimate.dram_ms,
+        estimate.runtime_ms,
+        estimate.fps,
     )
+    return [*(f"{figure:.2f}" for figure in figures), estimate.bound]
+
+
+def _aligned(heads: Mapping[str, int], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Heads and rows as lines; a column is wider than asked where two spaces would not be left."""
+    widths = [
+        max(width, *(2 + len(cell) for cell in column))
+        for width, column in zip(heads.values(), zip(heads, *rows, strict=True), strict=True)
+    ]
+    return [
+        "".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (list(heads), *rows)
+    ]
 
 
 def _print_compiled(compiled: "Compiled") -> None:
@@ -139,9 +169,12 @@ def _print_compiled(compiled: "Compiled") -> None:
 
 
 def _print_layers(one: "Forecast") -> None:
-    click.echo(f"\n{one.variant}\n{'compute, ms':>13}{'DRAM, ms':>10}{'DRAM, MB':>10}  pass")
-    for layer in one.estimate.layers:
-        click.echo(
-            f"{layer.compute_ms:13.3f}{layer.dram_ms:10.3f}{layer.dram_bytes / 1e6:10.2f}"
-            f"  {layer.module or 'the network itself'} ({layer.operation.removeprefix('aten.')})"
-        )
+    figures = [
+        [f"{layer.compute_ms:.3f}", f"{layer.dram_ms:.3f}", f"{layer.dram_bytes / 1e6:.2f}"]
+        for layer in one.estimate.layers
+    ]
+    head, *lines = _aligned(_LAYERS, figures)
+    click.echo(f"\n{one.variant}\n{head}  pass")
+    for layer, line in zip(one.estimate.layers, lines, strict=True):
+        operation = layer.operation.removeprefix("aten.")
+        click.echo(f"{line}  {layer.module or 'the network itself'} ({operation})")

@@ -72,13 +72,15 @@ def command(
     if as_json:
         options.print_json({"variant": variant, "scale": scale, **result.as_json()})
     else:
-        click.echo(f"{variant} x{scale} on {benchmark.name}")
+        click.echo(f"{variant} x{scale} on {options.printable(benchmark.name)}")
         _print(result)
     sys.exit(1 if result.failures else 0)
 
 
 def _benchmark(data: str, given_root: Path | None, scale: int) -> Benchmark:
     """The folder of that name, else the benchmark of that name below the data root."""
+    if not data:
+        raise UsageError("--data: an empty name is no folder and no benchmark")
     if Path(data).is_dir():
         return open_folder(Path(data), scale)
     root = config.data_root(given_root)
@@ -91,10 +93,11 @@ def _benchmark(data: str, given_root: Path | None, scale: int) -> Benchmark:
 
 
 def _print(result: Evaluation) -> None:
-    width = max(len(picture.name) for picture in result.pictures)
-    for picture in result.pictures:
+    names = [options.printable(picture.name) for picture in result.pictures]
+    width = max(map(len, names))
+    for name, picture in zip(names, result.pictures, strict=True):
         luma, rgb = f"{picture.psnr_y:8.3f}", f"{picture.psnr_rgb:8.3f}"
-        click.echo(f"  {picture.name:{width}}  luma {luma} dB  RGB {rgb} dB")
+        click.echo(f"  {name:{width}}  luma {luma} dB  RGB {rgb} dB")
     click.echo(f"luma  {result.psnr_y:.3f} dB  {result.ssim_y:.4f}")
     click.echo(f"RGB   {result.psnr_rgb:.3f} dB  {result.ssim_rgb:.4f}")
     for name, value in result.metrics.items():

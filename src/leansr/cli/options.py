@@ -15,9 +15,20 @@ scale = click.option("--scale", type=int, default=2, show_default=True, help="Sc
 threads = click.option(
     "--threads", type=click.IntRange(1, 1024), help="CPU threads; all if not given."
 )
+
+
+class Folder(click.Path):
+    """A path that is not empty: of "", pathlib makes the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("an empty name is no folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 data_root = click.option(
     "--data-root",
-    type=ANY_PATH,
+    type=Folder(path_type=Path),
     metavar="DIR",
     help="Where the benchmarks lie; LEANSR_DATA or the config file's data_root if not given.",
 )
@@ -49,10 +60,14 @@ class Size(click.ParamType[Any]):
         return int(sides[0]), int(sides[1])
 
 
+def printable(text: object) -> str:
+    """One line, whatever the names in it hold."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))
+
+
 def print_error(error: object) -> None:
-    """One line on stderr, whatever the names in it hold."""
-    line = "".join(c if c.isprintable() else "?" for c in str(error))
-    click.echo(f"leansr: {line}", err=True)
+    """One line on stderr."""
+    click.echo(f"leansr: {printable(error)}", err=True)
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """`leansr plot`"""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ def front(
     from leansr.lab.plot.points import printed_points, released_points, timed_points
     from leansr.lab.plot.times import read_times
 
-    _check(outputs)
+    _check(outputs, times)
     if (cost == "measured_ms") != (times is not None):
         raise UsageError("--cost measured_ms and --times go together")
     measured = read_times(times, scale) if times else None
@@ -135,7 +136,7 @@ def bubble(
     from leansr.lab.plot.bubble import DEFAULT, bubbles, draw_bubbles
     from leansr.lab.plot.times import read_times
 
-    _check(outputs)
+    _check(outputs, times)
     measured = read_times(times, scale) if times else None
     found = bubbles(variants or DEFAULT, scale, measured)
     _write(draw_bubbles(found, scale, measured), outputs, as_json)
@@ -171,7 +172,7 @@ def sheet(
     from leansr.lab.plot.pictures import read_rgb
     from leansr.lab.plot.sheet import draw_sheet, panels
 
-    _check(outputs)
+    _check(outputs, picture, *(file for _, file in methods))
     original = read_rgb(picture)
     # Asked before the networks run, which takes longer.
     patch.of(original)
@@ -219,7 +220,7 @@ def spectrum(
     from leansr.lab.plot.pictures import hr_and_lr, read_rgb
     from leansr.lab.plot.spectrum import draw_spectra, shares
 
-    _check(outputs)
+    _check(outputs, picture, weights)
     row = zoo.find(variant, scale)
     network = network_of(variant, scale, weights)
     _, lr = hr_and_lr(read_rgb(picture, patch), scale)
@@ -273,7 +274,7 @@ def attention(
     from leansr.lab.plot.methods import named
     from leansr.lab.plot.pictures import hr_and_lr, read_rgb
 
-    _check(outputs)
+    _check(outputs, picture, weights, *(file for _, file in others))
     _, lr = hr_and_lr(read_rgb(picture, patch), scale)
     gates = chosen_gates(named(((variant, weights), *others)), lr, scale, block)
     _write(draw_attention(gates, lr), outputs)
@@ -293,7 +294,7 @@ def dispersion(picture: Path, patch: "Patch | None", outputs: tuple[Path, ...]) 
     from leansr.lab.plot.attention import draw_dispersion
     from leansr.lab.plot.pictures import read_rgb
 
-    _check(outputs)
+    _check(outputs, picture)
     _write(draw_dispersion(read_rgb(picture, patch)), outputs)
 
 
@@ -311,7 +312,7 @@ def curves(runs: tuple[Path, ...], by: Any, outputs: tuple[Path, ...]) -> None:
     """Draw validation PSNR and loss of runs."""
     from leansr.lab.plot.curves import draw_curves, read_run
 
-    _check(outputs)
+    _check(outputs, *(run / "log.csv" for run in runs))
     names = [run.resolve().name for run in runs]
     told = names if len(set(names)) == len(names) else [str(run) for run in runs]
     _write(draw_curves(dict(zip(told, map(read_run, runs), strict=True)), by), outputs)
@@ -327,10 +328,14 @@ def _upscaler(name: str, file: Path | None, scale: int, threads: int | None) -> 
     return Upscaler(name, scale, weights=file, threads=threads)
 
 
-def _check(outputs: tuple[Path, ...]) -> None:
+def _check(outputs: tuple[Path, ...], *inputs: Path | None) -> None:
+    """Whether the outputs can be written, and none of them over an input; UsageError if not."""
     from leansr.lab.plot.style import check_target
 
+    read = {os.path.realpath(path) for path in inputs if path is not None}
     for path in outputs:
+        if os.path.realpath(path) in read:
+            raise UsageError(f"{path}: is what the figure is made of; give another -o")
         check_target(path)
 
 

@@ -56,6 +56,10 @@ def command(
     from leansr.lab.reproduce.measured import measured_for
     from leansr.lab.reproduce.reproduction import reproduce
 
+    if plot is not None:
+        from leansr.lab.reproduce.figures import make_folder
+
+        make_folder(plot)
     root = config.data_root(data_root)
     measured = measured_for(paper, weights, root, times)
     result = reproduce(paper, measured)

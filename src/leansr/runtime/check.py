@@ -12,7 +12,7 @@ from leansr.errors import DataError, LeanSRError, PictureError
 from leansr.image.arrays import Pixels
 from leansr.image.quality import planes, psnr
 from leansr.image.resize import resize
-from leansr.runtime.benchmarks import KNOWN, find, known_name
+from leansr.runtime.benchmarks import KNOWN, AbsentError, find, known_name
 from leansr.runtime.evaluate import Upscale, read_pair
 from leansr.runtime.upscaler import Upscaler
 from leansr.zoo.release import releases
@@ -26,15 +26,15 @@ _LARGEST, _EQUAL = 1, 0.99
 
 @dataclass(frozen=True)
 class Shift:
-    """Mean luma PSNR in dB of an upscaler from the LR as given and from ours."""
+    """Mean luma PSNR in dB of an upscaler from the LR as given and from ours.
+
+    `change` is what the LR as given adds, in dB: the mean over the pictures, as those that are
+    upscaled without an error make the PSNR infinite.
+    """
 
     given: float
     ours: float
-
-    @property
-    def change(self) -> float:
-        """What the LR as given adds, in dB."""
-        return self.given - self.ours
+    change: float
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,12 @@ class Agreement:
 
     def as_json(self) -> dict[str, Any]:
         """All of it, with what follows."""
-        shifts = {n: asdict(s) | {"change": s.change} for n, s in self.psnr_y.items()}
         return {
             "is_matlab": self.is_matlab,
             "largest": self.largest,
             "mean": self.mean,
             "equal": self.equal,
-            "psnr_y": shifts,
+            "psnr_y": {name: asdict(shift) for name, shift in self.psnr_y.items()},
         }
 
 
@@ -71,8 +70,9 @@ class Check:
     """What there is of a benchmark at a scale.
 
     `pictures` of the `expected` (None for a folder of one's own) can be read and fit their LR;
-    `failures` are those that do not. `missing` says what was looked for if nothing is there.
-    `agreement` is None where the LR is to be made.
+    `failures` are those that do not, or why there are none. `incomplete` says so if they are not
+    as many as expected, `missing` what was looked for if nothing is there. `agreement` is None
+    where the LR is to be made.
     """
 
     name: str
@@ -82,13 +82,13 @@ class Check:
     resizer: str | None = None
     agreement: Agreement | None = None
     failures: tuple[LeanSRError, ...] = ()
+    incomplete: DataError | None = None
     missing: DataError | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether it is there, with as many pictures as it is known for, and all can be read."""
-        has_all = self.expected in (None, self.pictures)
-        return self.missing is None and not self.failures and has_all
+        return not (self.missing or self.incomplete or self.failures)
 
     def as_json(self) -> dict[str, Any]:
         """One row of `leansr data check --json`."""
@@ -101,6 +101,7 @@ class Check:
             "lr": self.resizer,
             "agreement": self.agreement.as_json() if self.agreement else None,
             "failed": [str(error) for error in self.failures],
+            "incomplete": str(self.incomplete) if self.incomplete else None,
             "missing": str(self.missing) if self.missing else None,
         }
 
@@ -111,8 +112,10 @@ def check(root: Path, name: str, scale: int) -> Check:
     expected = KNOWN[name].pictures if name in KNOWN else None
     try:
         benchmark = find(root, name, scale)
-    except DataError as error:
+    except AbsentError as error:
         return Check(name, scale, 0, expected, missing=error)
+    except DataError as error:
+        return Check(name, scale, 0, expected, failures=(error,))
     upscale = upscalers(scale) if benchmark.has_lr else {}
     rows: list[_Row] = []
     failures: list[LeanSRError] = []
@@ -125,14 +128,19 @@ def check(root: Path, name: str, scale: int) -> Check:
             failures.append(error)
         except ValueError as cause:
             failures.append(DataError(f"{pair.hr}: cannot be compared ({cause})"))
+    pictures = len(benchmark.pairs) - len(failures)
+    incomplete = None
+    if expected not in (None, pictures):
+        incomplete = DataError(f"{root}: {name} x{scale} has {pictures} of {expected} pictures")
     return Check(
         name,
         scale,
-        len(benchmark.pairs) - len(failures),
+        pictures,
         expected,
         benchmark.resizer,
         _agreement(rows) if rows else None,
         tuple(failures),
+        incomplete,
     )
 
 
@@ -160,30 +168,31 @@ def _compared(hr: Pixels, lr: Pixels, scale: int, upscalers: Mapping[str, Upscal
     difference = np.abs(planes(lr, "rgb", 0) - planes(ours, "rgb", 0))
     target = planes(hr, "y", scale)
 
-    def figure(upscale: Upscale, source: Pixels) -> float:
-        return psnr(planes(upscale(source), "y", scale), target)
+    def shift(upscale: Upscale) -> Shift:
+        given, from_ours = (psnr(planes(upscale(p), "y", scale), target) for p in (lr, ours))
+        return Shift(given, from_ours, 0.0 if given == from_ours else given - from_ours)
 
     return _Row(
         float(difference.max()),
         float(difference.sum()),
         int(np.count_nonzero(difference == 0)),
         difference.size,
-        {name: Shift(figure(up, lr), figure(up, ours)) for name, up in upscalers.items()},
+        {name: shift(upscale) for name, upscale in upscalers.items()},
     )
 
 
 def _agreement(rows: Sequence[_Row]) -> Agreement:
     values = sum(row.values for row in rows)
-    shifts = {
-        name: Shift(
-            float(np.mean([row.psnr_y[name].given for row in rows])),
-            float(np.mean([row.psnr_y[name].ours for row in rows])),
-        )
-        for name in rows[0].psnr_y
-    }
+    shifts = {name: _mean([row.psnr_y[name] for row in rows]) for name in rows[0].psnr_y}
     return Agreement(
         int(max(row.largest for row in rows)),
         sum(row.sum for row in rows) / values,
         sum(row.equal for row in rows) / values,
         shifts,
     )
+
+
+def _mean(shifts: Sequence[Shift]) -> Shift:
+    columns = zip(*((s.given, s.ours, s.change) for s in shifts), strict=True)
+    # Not by numpy, which warns where infinite changes cancel out; the mean is NaN then.
+    return Shift(*(sum(column) / len(shifts) for column in columns))

@@ -123,19 +123,27 @@ def read_pair(pair: Pair, scale: int) -> tuple[Pixels, Pixels]:
     """The original, cut to a multiple of the scale, and its LR, uint8 `(H, W, C)`.
 
     The LR is read, or made by MATLAB's bicubic. Raises PictureError or DataError, which name the
-    file, for what is not there, cannot be read, has alpha, or does not fit.
+    file, for what is not there, cannot be read, has alpha, or does not fit: in its size, or as
+    only one of the two is grey. Equal channels are grey too.
     """
     hr = cut_to_multiple(_read(pair.hr), scale)
     if not hr.size:
         raise DataError(f"{pair.hr}: is smaller than one pixel of x{scale}")
     if pair.lr is None:
         return hr, resize(hr, Fraction(1, scale))
-    if not pair.lr.exists():
-        raise DataError(f"{pair.hr}: has no LR picture {pair.lr}")
+    try:
+        pair.lr.stat()
+    except FileNotFoundError as cause:
+        raise DataError(f"{pair.hr}: has no LR picture {pair.lr}") from cause
+    except OSError as cause:
+        raise PictureError(f"{pair.lr}: cannot be read ({cause.strerror})") from cause
     lr = _read(pair.lr)
     if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
         sizes = f"{lr.shape[1]} x {lr.shape[0]} and {hr.shape[1]} x {hr.shape[0]}"
         raise DataError(f"{pair.lr}: does not fit its HR {pair.hr} at x{scale} ({sizes})")
+    if lr.shape[2] != hr.shape[2] and not (_is_grey(lr) and _is_grey(hr)):
+        kinds = "grey and colour" if lr.shape[2] == 1 else "colour and grey"
+        raise DataError(f"{pair.lr}: does not fit its HR {pair.hr} ({kinds})")
     return hr, lr
 
 
@@ -146,6 +154,10 @@ def cut_to_multiple(hr: Pixels, scale: int) -> Pixels:
     """
     height, width = (side // scale * scale for side in hr.shape[:2])
     return hr[:height, :width]
+
+
+def _is_grey(pixels: Pixels) -> bool:
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _upscaled(upscale: Upscale, lr: Pixels, pair: Pair) -> Pixels:

@@ -1,5 +1,6 @@
 """All that `leansr estimate` says of a variant: by the model, by the clock, by Arm's compiler."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from leansr.lab.export.onnx_graph import traced
 from leansr.lab.measure.contender import Contender
 from leansr.lab.measure.hardware import ETHOS_N78, Hardware
 from leansr.lab.measure.peaks import cpu
-from leansr.lab.measure.roofline import Estimate, estimate
+from leansr.lab.measure.roofline import Estimate, estimate, tile_sizes
 from leansr.lab.measure.speed import bench
 from leansr.lab.measure.vela import Compiled, compiled
 from leansr.lab.nets import build
@@ -61,11 +62,14 @@ def forecast(
 
     In tiles of `tile`, whole ones with their halo if they are to be exact, as many as the area
     asks for if not. `measured_on` is how many threads of this CPU to time it on, `npu` the NPU to
-    ask Vela of. Raises UsageError for exact tiles of a network that looks at the whole picture.
+    ask Vela of. Raises UsageError for exact tiles of a network that looks at the whole picture, and
+    for a picture or tile smaller than what `variant` takes.
     """
     network = build(variant, scale).deploy().eval()
     shape = (1, variant.channels, *size)
+    _check(variant, [size], "--lr-size")
     around = _halo(network, variant) if tile is not None and is_exact else None
+    _check(variant, tile_sizes(size, tile, around), "--tile")
     return Forecast(
         variant.name,
         around,
@@ -73,6 +77,15 @@ def forecast(
         None if measured_on is None else _median_ms(variant, scale, size, measured_on),
         None if npu is None else compiled(network, shape, npu),
     )
+
+
+def _check(variant: Variant, sizes: Iterable[tuple[int, int]], option: str) -> None:
+    height, width = min(sizes, key=min)
+    if min(height, width) < variant.smallest:
+        raise UsageError(
+            f"{variant.name}: takes {variant.smallest} pixels a side or more, and would get "
+            f"{width}x{height}; give a larger {option}"
+        )
 
 
 def _median_ms(variant: Variant, scale: int, size: tuple[int, int], threads: int) -> float:

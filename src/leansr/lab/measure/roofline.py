@@ -104,28 +104,43 @@ def estimate(
 ) -> Estimate:
     """The cost of `network` for a picture of `shape` `(N, C, H, W)`.
 
-    In tiles of `tile` (height, width), if given: as many as the area asks for, which need not be
-    a whole number (SESR, section 4.5), or with a `halo` of LR pixels, whole tiles that cover the
-    picture, each as much wider as makes its result exact. Each tile is a run by itself. Raises
-    MeasureError for an operation that is not known.
+    Whole, or in tiles of `tile` with a `halo` as `tile_sizes` has them; each is a run by itself.
+    Raises MeasureError for an operation that is not known.
     """
-    batch, channels, height, width = shape
-    if tile is None:
-        sizes: dict[tuple[int, int], float] = {(height, width): 1}
-    elif halo is None:
-        sizes = {tile: (height / tile[0]) * (width / tile[1])}
-    else:
-        rows, columns = (
-            [span.high - span.low for span in spans(side, part, halo)]
-            for side, part in zip((height, width), tile, strict=True)
-        )
-        sizes = dict(Counter((row, column) for row in rows for column in columns))
+    batch, channels, *size = shape
+    sizes = tile_sizes((size[0], size[1]), tile, halo)
     runs = [
-        [_scaled(layer, count) for layer in _layers(network, (batch, channels, *size), hardware)]
-        for size, count in sizes.items()
+        [_scaled(layer, count) for layer in _layers(network, (batch, channels, *one), hardware)]
+        for one, count in sizes.items()
     ]
     layers = tuple(_joined(same) for same in zip(*runs, strict=True))
     return Estimate(hardware.name, sum(sizes.values()), layers)
+
+
+def tile_sizes(
+    size: tuple[int, int], tile: tuple[int, int] | None, halo: int | None
+) -> dict[tuple[int, int], float]:
+    """How many tiles of which size (height, width) the network runs, for a picture of `size`.
+
+    Without a `tile` the picture itself. In tiles of `tile`, no larger than the picture: as many as
+    the area asks for, which need not be a whole number (SESR, section 4.5), or with a `halo` of LR
+    pixels, whole tiles that cover the picture, each as much wider as makes its result exact.
+    """
+    if tile is None:
+        return {size: 1}
+    tile = cut_tile(tile, size)
+    if halo is None:
+        return {tile: (size[0] / tile[0]) * (size[1] / tile[1])}
+    rows, columns = (
+        [span.high - span.low for span in spans(side, part, halo)]
+        for side, part in zip(size, tile, strict=True)
+    )
+    return dict(Counter((row, column) for row in rows for column in columns))
+
+
+def cut_tile(tile: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The part of `tile` that a picture of `size` fills, both height and width."""
+    return min(tile[0], size[0]), min(tile[1], size[1])
 
 
 def array_macs(one: Pass, hardware: Hardware) -> int:

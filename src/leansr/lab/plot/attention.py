@@ -12,7 +12,7 @@ from leansr.lab.measure.attention import REFINEMENT, Attention, attentions, disp
 from leansr.lab.plot.images import Image, draw_images, mean_map
 from leansr.lab.plot.inputs import as_input, network_of
 from leansr.lab.plot.methods import Method
-from leansr.lab.plot.style import styled
+from leansr.lab.plot.style import plain, styled
 
 
 def chosen_gates(
@@ -53,7 +53,7 @@ def draw_attention(gates: Mapping[str, Attention], lr: Pixels) -> Figure:
         }
         wanted = {name: parts for name, parts in wanted.items() if parts}
         maps = [Image(name, mean_map(gate.map(parts))) for name, parts in wanted.items()]
-        rows.append((title, [Image("LR", lr), *maps]))
+        rows.append((plain(title), [Image("LR", lr), *maps]))
     return draw_images(
         rows,
         "Each map: these branches alone through the gate's last 1 x 1 and its sigmoid, mean over "

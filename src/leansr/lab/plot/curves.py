@@ -9,7 +9,7 @@ from typing import Literal
 from matplotlib.figure import Figure
 
 from leansr.errors import DataError
-from leansr.lab.plot.style import CYCLE, caption, styled
+from leansr.lab.plot.style import CYCLE, caption, plain, styled
 from leansr.lab.train.log import Row
 
 By = Literal["step", "minutes"]
@@ -52,7 +52,9 @@ def draw_curves(runs: Mapping[str, Sequence[Row]], by: By) -> Figure:
         x = [getattr(row, by) for row in rows]
         psnr = [math.nan if row.val_psnr is None else row.val_psnr for row in rows]
         best = max((row.val_psnr for row in rows if row.val_psnr is not None), default=None)
-        told = f"{name}, not validated" if best is None else f"{name}, best {best:.3f} dB"
+        worth = "not validated" if best is None else f"best {best:.3f} dB"
+        # A legend leaves out what begins with an underscore.
+        told = f"{' ' * name.startswith('_')}{plain(name)}, {worth}"
         quality.plot(x, psnr, color=colour, ls=style, label=told, marker=".", ms=3)
         loss.plot(x, [row.loss for row in rows], color=colour, ls=style, marker=".", ms=3)
     quality.set_ylabel("validation PSNR, dB")

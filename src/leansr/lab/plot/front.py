@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogFormatter, LogLocator
 from matplotlib.transforms import Bbox
 
 from leansr.errors import DataError
@@ -62,6 +62,8 @@ def draw_front(
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=20))
     axes.xaxis.set_major_formatter("{x:g}")
+    # The scale's own formatter writes markup.
+    axes.xaxis.set_minor_formatter(LogFormatter())
     axes.margins(0.07)
     axes.set_xlabel(axis)
     axes.set_ylabel(f"PSNR on {benchmark} x{scale}, dB")

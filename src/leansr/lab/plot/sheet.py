@@ -12,7 +12,7 @@ from leansr.image.arrays import Pixels
 from leansr.image.quality import compare
 from leansr.image.resize import resize
 from leansr.lab.plot.pictures import Patch, hr_and_lr
-from leansr.lab.plot.style import GREY, VERMILLION, styled
+from leansr.lab.plot.style import GREY, VERMILLION, plain, styled
 from leansr.runtime.evaluate import Upscale
 
 # In inches: the whole figure's width, a patch's largest height, gaps, two lines of text.
@@ -77,7 +77,7 @@ def draw_sheet(hr: Pixels, patch: Patch, found: Sequence[Panel], scale: int) -> 
     cells = [("HR", patch.of(hr), "PSNR / SSIM", False)]
     for panel in found:
         told = f"{panel.psnr:.2f} / {panel.ssim:.4f}"
-        cells.append((panel.name, panel.pixels, told, panel.psnr == best))
+        cells.append((plain(panel.name), panel.pixels, told, panel.psnr == best))
     for index, (name, pixels, told, is_best) in enumerate(cells):
         row, column = divmod(index, columns)
         x = left + column * (side * shape + _GAP)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from leansr.lab.measure.spectrum import HIGH, NYQUIST, BlockSpectrum
-from leansr.lab.plot.style import BLUE, GREY, MAP, VERMILLION, caption, styled
+from leansr.lab.plot.style import BLUE, GREY, MAP, VERMILLION, caption, plain, styled
 
 # More blocks than these are drawn at even steps from the first to the last.
 _MOST = 8
@@ -46,7 +47,7 @@ def draw_spectra(spectra: Sequence[BlockSpectrum], title: str) -> Figure:
     """Of each block its input's and output's density, and below them their mean maps."""
     chosen = _evenly(spectra)
     figure = Figure(figsize=(max(3.2, 1.55 * len(chosen) + 0.5), 5.4), layout="constrained")
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(plain(title), fontsize=9)
     grid = figure.subplots(3, len(chosen), height_ratios=(1.25, 1, 1), squeeze=False)
     for block, (curve, before, after) in zip(chosen, grid.T, strict=True):
         for density, told, colour in (
@@ -55,6 +56,9 @@ def draw_spectra(spectra: Sequence[BlockSpectrum], title: str) -> Figure:
         ):
             curve.plot(density.frequency, density.share, color=colour, label=told, lw=1.1)
         curve.set_yscale("log")
+        # The scale's own formatter writes markup.
+        curve.yaxis.set_major_formatter(LogFormatter())
+        curve.yaxis.set_minor_formatter(LogFormatter())
         curve.set_xlim(0, NYQUIST)
         curve.axvline(HIGH, color=GREY, lw=0.7, ls=":")
         shares = [100 * d.detail.high for d in (block.before, block.after)]

@@ -1,6 +1,7 @@
 """The figures of a paper again, of what is at hand."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from leansr import zoo
-from leansr.errors import DataError
+from leansr.errors import DataError, UsageError
 from leansr.image.arrays import Pixels
 from leansr.lab.export.release import upscaler_of
 from leansr.lab.measure.attention import attentions
@@ -76,6 +77,16 @@ class Wanted:
             names = " or ".join(self.variants)
             return f"it needs weights of {names} x{SCALE}, with --weights"
         return ""
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder that figures go to, before the work; UsageError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise UsageError(f"{folder}: cannot be a folder of figures ({cause.strerror})") from cause
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{folder}: figures cannot be written there")
 
 
 def draw(paper: str, folder: Path, have: AtHand) -> Iterator[tuple[Path | None, str]]:

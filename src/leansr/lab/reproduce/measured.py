@@ -12,8 +12,8 @@ from leansr.image.resize import resize
 from leansr.lab import papers
 from leansr.lab.export.release import upscaler_of
 from leansr.lab.reproduce.times import Place, Timing, read_timings
-from leansr.lab.weights import read_facts
-from leansr.runtime.benchmarks import find
+from leansr.lab.weights import Imported, read_facts
+from leansr.runtime.benchmarks import AbsentError, find
 from leansr.runtime.evaluate import Evaluation, Upscale, evaluate
 from leansr.runtime.upscaler import Upscaler
 from leansr.zoo.release import releases
@@ -84,16 +84,17 @@ def measure(
     # Figures of two networks would stand in one row if given weights were joined by a card.
     quality = {key: figure for key, figure in released().items() if key[:2] not in own}
     failures: list[LeanSRError] = []
-    for (name, scale), (label, upscaler) in _at_hand(weights, own, wanted).items():
+    for (name, scale), (label, upscaler) in _at_hand(own, wanted).items():
         upscale = upscaler()
         for start, title in BENCHMARKS.items():
             try:
                 benchmark = find(root, title, scale)
-            except DataError:
+                if not benchmark.is_whole:
+                    count = f"{len(benchmark.pairs)} of {benchmark.expected}"
+                    raise DataError(f"{root}: {title} x{scale} has {count} pictures")
+                result = evaluate(upscale, scale, benchmark, _protocol(paper, start))
+            except AbsentError:
                 continue
-            protocol = _protocol(paper, start)
-            try:
-                result = evaluate(upscale, scale, benchmark, protocol)
             except LeanSRError as error:
                 failures.append(error)
                 continue
@@ -104,11 +105,11 @@ def measure(
             for metric, value in _headline(result):
                 figure = Figure(value, f"{label}: {result.protocol}")
                 quality[name, scale, f"{start}_{metric}"] = figure
-    return Measured(quality, failures=tuple(dict.fromkeys(failures)))
+    return Measured(quality, failures=tuple({str(error): error for error in failures}.values()))
 
 
 def _at_hand(
-    weights: Path | None, own: Mapping[tuple[str, int], Path], wanted: set[tuple[str, int]]
+    own: Mapping[tuple[str, int], Path], wanted: set[tuple[str, int]]
 ) -> dict[tuple[str, int], tuple[str, Callable[[], Upscale]]]:
     """How each of `wanted` that can be had is made, and what it is called in a protocol."""
     found: dict[tuple[str, int], tuple[str, Callable[[], Upscale]]] = {}
@@ -117,9 +118,14 @@ def _at_hand(
     for key in releases().keys() & wanted:
         found[key] = "released weights", partial(Upscaler, *key)
     for key in own.keys() & wanted:
-        label = str(own[key].relative_to(weights or ""))
-        found[key] = label, partial(upscaler_of, own[key], *key)
+        found[key] = _label(own[key]), partial(upscaler_of, own[key], *key)
     return found
+
+
+def _label(path: Path) -> str:
+    """What weights are called in a protocol."""
+    facts = read_facts(path)
+    return f"{facts.file}, imported" if isinstance(facts, Imported) else f"{path.name}, trained"
 
 
 def given(folder: Path) -> dict[tuple[str, int], Path]:
@@ -163,7 +169,7 @@ def measured_for(
     paper: str, weights: Path | None, root: Path | None, times: Sequence[Path]
 ) -> Measured:
     """What is at hand for the tables of `paper`: see `measure`, and `read_timings` for `times`."""
-    timings = read_timings(times)
+    timings = read_timings(times, paper)
     wanted = {
         (row["variant"], int(row["scale"]))
         for name in (paper, "challenge")

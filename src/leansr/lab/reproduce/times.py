@@ -1,12 +1,13 @@
 """The papers' tables of run times, beside what `leansr bench` measured of the same networks."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leansr.errors import DataError
+from leansr.errors import DataError, UsageError
 from leansr.lab import papers
 from leansr.lab.measure.times import SCALE
 from leansr.lab.reproduce.cell import Cell
@@ -25,22 +26,38 @@ class Timing:
     how: str
 
 
-def read_timings(paths: Sequence[Path]) -> dict[Place, Timing]:
-    """What files of `leansr bench --table --json` say; DataError for one that is no such file."""
+def read_timings(paths: Sequence[Path], paper: str | None = None) -> dict[Place, Timing]:
+    """What files of `leansr bench --table --json` say of the tables of `paper`, or of any.
+
+    DataError for one that is no such file; UsageError for a table of another paper, or one twice.
+    """
     found: dict[Place, Timing] = {}
     for path in paths:
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            how = _how(value)
-            for ratio in value["ratios"]:
-                if ratio["median_ms"] is not None:
-                    timing = Timing(float(ratio["median_ms"]), float(ratio["change_pct"]), how)
-                    found[value["table"], ratio["model"]] = timing
-        except OSError as cause:
-            raise DataError(f"{path}: cannot be read ({cause.strerror})") from cause
-        except (ValueError, TypeError, KeyError, IndexError) as cause:
-            raise DataError(f"{path}: was not written by `leansr bench --table --json`") from cause
+        table, timings = _read(path)
+        if paper is not None and not table.startswith(f"{paper}-"):
+            raise UsageError(f"{path}: is of the table {table}, which is not of {paper}")
+        if found.keys() & timings.keys():
+            raise UsageError(f"{path}: is of the table {table}, and so is another file of times")
+        found |= timings
     return found
+
+
+def _read(path: Path) -> tuple[str, dict[Place, Timing]]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        table, how = str(value["table"]), _how(value)
+        found = {}
+        for ratio in value["ratios"]:
+            if ratio["median_ms"] is not None:
+                timing = Timing(float(ratio["median_ms"]), float(ratio["change_pct"]), how)
+                if not (0 < timing.runtime_ms < math.inf and math.isfinite(timing.time_change_pct)):
+                    raise ValueError(f"{timing.runtime_ms} ms")
+                found[table, str(ratio["model"])] = timing
+    except OSError as cause:
+        raise DataError(f"{path}: cannot be read ({cause.strerror})") from cause
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as cause:
+        raise DataError(f"{path}: was not written by `leansr bench --table --json`") from cause
+    return table, found
 
 
 def cells(paper: str, timings: Mapping[Place, Timing]) -> Iterator[Cell]:
