@@ -36,3 +36,11 @@ def tiny():
         validate_every=3,
         compile=False,
     )
+
+
+@pytest.fixture
+def hr(tmp_path, photo):
+    """A small HR picture to draw figures of."""
+    path = tmp_path / "hr.png"
+    Image.fromarray(photo[150:246, 150:250]).save(path)
+    return path

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from drawings import drawn, words_of
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -53,25 +54,6 @@ def group():
     found = cli.cli.get_command(click.Context(cli.cli), "plot")
     assert isinstance(found, click.Group)
     return found
-
-
-def drawn(path):
-    """The picture in a PNG; a figure that shows something is not of one colour."""
-    picture = np.asarray(Image.open(path).convert("RGB"))
-    assert picture.std() > 5
-    return picture
-
-
-def words_of(svg):
-    """All that is written in an SVG, its lines joined."""
-    return " ".join(" ".join(ElementTree.parse(svg).getroot().itertext()).split())
-
-
-@pytest.fixture
-def hr(tmp_path, photo):
-    path = tmp_path / "hr.png"
-    Image.fromarray(photo[150:246, 150:250]).save(path)
-    return path
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from drawings import drawn, words_of
 from PIL import Image
 
 from leansr import Upscaler, cli, zoo
@@ -25,25 +26,6 @@ def leansr(*arguments):
     if result.exception and not isinstance(result.exception, SystemExit):
         assert isinstance(result.exception, LeanSRError), result.exception
     return result
-
-
-def drawn(path):
-    """The picture in a PNG; a figure that shows something is not of one colour."""
-    picture = np.asarray(Image.open(path).convert("RGB"))
-    assert picture.std() > 5
-    return picture
-
-
-def words_of(svg):
-    """All that is written in an SVG, its lines joined."""
-    return " ".join(" ".join(ElementTree.parse(svg).getroot().itertext()).split())
-
-
-@pytest.fixture
-def hr(tmp_path, photo):
-    path = tmp_path / "hr.png"
-    Image.fromarray(photo[150:246, 150:250]).save(path)
-    return path
 
 
 @pytest.fixture(scope="module")
