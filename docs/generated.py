@@ -16,12 +16,12 @@ def model_table() -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (name, scale), release in releases().items():
-        printed = next(
-            row
+        printed = [
+            f"{row['set5_psnr']} and {row['set14_psnr']}"
             for paper in papers.PAPERS
             for row in papers.rows(paper)
             if (row["variant"], row["scale"]) == (name, str(scale))
-        )
+        ]
         cells = [
             f"`{name}`",
             f"x{scale}",
@@ -29,7 +29,7 @@ def model_table() -> str:
             f"{release.card['multi_adds'] / 1e9:.2f} G",
             _quality(release, "Set5"),
             _quality(release, "Set14"),
-            f"{printed['set5_psnr']} and {printed['set14_psnr']}",
+            next(iter(printed), "not printed"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
