@@ -1,14 +1,13 @@
 import json
 import os
-from fractions import Fraction
 
 import click.testing
 import numpy as np
 import pytest
 from PIL import Image
+from resizers import by_matlab, by_opencv, by_pillow, cut_not_rounded
 
 from leansr import cli
-from leansr.image.resize import resize
 from leansr.runtime.benchmarks import KNOWN
 from leansr.runtime.check import check
 
@@ -19,38 +18,6 @@ def data_check(*arguments):
     done = click.testing.CliRunner().invoke(cli.cli, arguments)
     assert isinstance(done.exception, SystemExit | None)
     return done.exit_code, done.stdout, done.stderr
-
-
-def by_pillow(hr, scale):
-    height, width = (side // scale for side in hr.shape[:2])
-    return np.asarray(Image.fromarray(hr).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def by_opencv(hr, scale):
-    """Keys' kernel with a = -0.75 on four pixels, not widened: what OpenCV's INTER_CUBIC does."""
-    values = hr.astype(float)
-    for axis in (0, 1):
-        centres = (np.arange(values.shape[axis] // scale) + 0.5) * scale - 0.5
-        first = np.floor(centres).astype(int)
-        total = 0
-        for tap in range(-1, 3):
-            x = np.abs(centres - first - tap)
-            near = 1.25 * x**3 - 2.25 * x**2 + 1
-            far = -0.75 * (x**3 - 5 * x**2 + 8 * x - 4)
-            weights = np.where(x <= 1, near, np.where(x < 2, far, 0))
-            taken = np.take(values, np.clip(first + tap, 0, values.shape[axis] - 1), axis)
-            total = total + taken * weights.reshape([-1, *[1] * (values.ndim - 1 - axis)])
-        values = total
-    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
-
-
-def by_matlab(hr, scale):
-    return resize(hr, Fraction(1, scale))
-
-
-def cut_not_rounded(hr, scale):
-    """A port of MATLAB's bicubic that forgets to round."""
-    return (np.clip(resize(hr / 255, Fraction(1, scale)), 0, 1) * 255).astype(np.uint8)
 
 
 @pytest.fixture
