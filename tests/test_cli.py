@@ -16,10 +16,13 @@ from leansr.zoo.release import releases
 
 # Frozen: options are a contract, so changing this set is changing the contract.
 OPTIONS = {
-    "upscale": "inputs output model scale tile backend threads weights overwrite skip_existing",
+    "upscale": "inputs output model scale input tile backend threads weights overwrite"
+    " skip_existing verbose",
     "models": "as_json",
     "evaluate": "variant scale data data_root protocol metrics weights threads as_json",
-    "train": "recipe data folder validation max_minutes threads",
+    "train": "recipe data folder validation max_minutes room_mib threads dry_run as_json",
+    "runs": "folders order plot as_json",
+    "rank": "ranking data validation folder seeds threads max_minutes as_json",
     "import": "checkpoint model scale output",
     "collapse": "variant scale weights seed as_json",
     "profile": "variant scale size convention layers as_json",
@@ -185,6 +188,13 @@ def test_evaluate_a_benchmark_of_which_a_picture_fails(tmp_path, photo, monkeypa
     [
         (["upscale", "missing.png"], 1, "missing.png: no such file"),
         (["upscale", "missing.png", "--model", "sesr-m6"], 2, "sesr-m6: no such variant"),
+        (
+            ["upscale", "missing.png", "--model", "sesr-m5-photo"],
+            2,
+            "--model sesr-m5 --input photo",
+        ),
+        (["upscale", "missing.png", "--input", "photo"], 1, "sesr-m5 x2: has no photo weights"),
+        (["upscale", "a.png", "--input", "photo", "--weights", "w.onnx"], 2, "exclude each other"),
         (["upscale", "missing.png", "--tile", "big"], 2, "neither auto, off nor"),
         (["upscale", "missing.png", "--overwrite", "--skip-existing"], 2, "exclude each other"),
         (["upscale", "."], 2, "is a folder; say where"),

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from leansr import zoo
+from leansr.errors import UsageError
 from leansr.lab.nets import build
 from leansr.lab.train.optimizers import Muon, optimizers, orthogonalize
 from leansr.lab.train.recipe import Optimizer
@@ -49,7 +50,10 @@ def test_muon_is_the_same_for_every_memory_format():
     torch.testing.assert_close(*results)
 
 
-@pytest.mark.parametrize("name", ["muon", "adam"])
+NAMES = Optimizer.__annotations__["name"].__args__
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_kernels_and_vectors_have_their_own_rates(name):
     network = build(zoo.find("sesr-m3", 2), 2)
     kernels, vectors = optimizers(network, Optimizer(name=name, lr=1e-2, vector_lr=0.1))
@@ -58,3 +62,49 @@ def test_kernels_and_vectors_have_their_own_rates(name):
     covered = [p for o in (kernels, vectors) for g in o.param_groups for p in g["params"]]
     assert {id(p) for p in covered} == {id(p) for p in network.parameters()}
     assert len(covered) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_reaches_its_optimiser(name):
+    settings = Optimizer(
+        name=name, lr=1e-2, betas=(0.8, 0.7), epsilon=1e-3, momentum=0.6, weight_decay=0.5
+    )
+    kernels, vectors = (
+        o.param_groups[0] for o in optimizers(build(zoo.find("sesr-m3", 2), 2), settings)
+    )
+    assert kernels["weight_decay"] == 0.5
+    assert vectors["weight_decay"] == 0
+    if name == "muon":
+        assert kernels["momentum"] == 0.6
+    for group in (vectors,) if name == "muon" else (kernels, vectors):
+        assert (group["betas"], group["eps"]) == ((0.8, 0.7), 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_kernel"),
+    [
+        ((4, 3, 3, 3), True),
+        ((4, 1, 3, 3), True),
+        ((4, 3, 1, 1), True),
+        ((1, 1, 5, 5), True),
+        ((4, 3), True),
+        # One row or column of numbers, whatever it is shaped like: MDRN-S's squeezing, BSRN-S's cw.
+        ((1, 4, 1, 1), False),
+        ((4, 1, 1, 1), False),
+        ((1, 4), False),
+        ((4,), False),
+        ((), False),
+    ],
+)
+def test_what_is_a_kernel(shape, is_kernel):
+    network = torch.nn.Module()
+    network.sure = torch.nn.Parameter(torch.zeros(2, 2))
+    network.tried = torch.nn.Parameter(torch.zeros(shape))
+    kernels, *rest = optimizers(network, Optimizer(name="muon", lr=1e-2))
+    assert any(p is network.tried for p in kernels.param_groups[0]["params"]) == is_kernel
+    assert len(rest) == (not is_kernel)
+
+
+def test_a_network_without_weights_is_not_trained():
+    with pytest.raises(UsageError, match="Bicubic: the network has nothing to train"):
+        optimizers(build(zoo.find("bicubic", 2), 2), Optimizer(name="adam", lr=1e-2))

@@ -15,10 +15,12 @@ from leansr.errors import DataError, UsageError, WeightsError
 from leansr.lab import weights as weights_file
 from leansr.lab.nets import build
 from leansr.lab.train import crops
-from leansr.lab.train.recipe import Data, Optimizer, Schedule, Start
+from leansr.lab.train.objective import can_compile
+from leansr.lab.train.recipe import Data, Finish, Loss, Optimizer, Schedule, Start
 from leansr.lab.train.schedule import rate
-from leansr.lab.train.trainer import Run, has_compiler
+from leansr.lab.train.trainer import Run
 from leansr.lab.train.validation import mean_psnr
+from leansr.zoo.release import release_of
 
 
 def log_of(folder):
@@ -169,7 +171,7 @@ def test_a_run_goes_on_only_as_itself(tmp_path, pictures_folder, tiny):
         Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
     (pictures_folder / "a.png").write_bytes(before)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half a checkpoint")
-    with pytest.raises(DataError, match="cannot be read as a checkpoint"):
+    with pytest.raises(DataError, match="start again in a new folder"):
         Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
 
 
@@ -177,11 +179,62 @@ def test_a_loss_that_is_lost_ends_the_run(tmp_path, pictures_folder, tiny):
     run = Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
     with torch.no_grad():
         run.network.first.bias.fill_(float("nan"))
-    with pytest.raises(UsageError, match="the loss is nan at step 1"):
+    with pytest.raises(UsageError, match="the weights are not finite at step 1"):
         run.train(checkpoint_minutes=0)
-    with pytest.raises(UsageError, match="the loss is nan at step 3"):
+    with pytest.raises(UsageError, match="the weights are not finite at step 3"):
         run.train()
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["log.csv", "recipe.json"]
+    kept = {path.name for path in (tmp_path / "run").iterdir()}
+    assert kept == {"environment.json", "log.csv", "recipe.json"}
+
+
+def poison(run, steps):
+    """The gradients of these steps are not finite."""
+    taken = run._descend
+
+    def descend(factor):
+        if run.progress.step in steps:
+            run.network.first.bias.grad.fill_(float("inf"))
+        return taken(factor)
+
+    run._descend = descend
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_step_without_a_finite_gradient_is_skipped(tmp_path, pictures_folder, tiny, precision):
+    recipe = msgspec.structs.replace(tiny, precision=precision)
+    lines = []
+    run = Run(recipe, tmp_path / "run", pictures_folder, report=lines.append)
+    poison(run, {1, 4})
+    run.train()
+    assert run.progress.skipped == 2
+    assert "2 skipped" in lines[-1]
+    # The mean is of the steps that were taken.
+    assert all(0 < float(row["loss"]) < 1 for row in log_of(tmp_path / "run"))
+    assert all(tensor.isfinite().all() for tensor in run.current.values())
+
+
+def test_gradients_that_stay_lost_end_the_run(tmp_path, pictures_folder, tiny):
+    recipe = msgspec.structs.replace(tiny, schedule=Schedule(steps=60), validate_every=60)
+    run = Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
+    poison(run, range(5, 60))
+    with pytest.raises(UsageError, match=r"no gradient has been finite .* at step 24"):
+        run.train()
+
+
+def test_fp16_scales_its_loss_and_goes_on_bit_equal(tmp_path, pictures_folder, tiny):
+    recipe = msgspec.structs.replace(tiny, precision="fp16")
+    Run(recipe, tmp_path / "whole", pictures_folder, report=quiet).train()
+    Run(recipe, tmp_path / "cut", pictures_folder, report=quiet).train(max_minutes=1e-9)
+    Run(recipe, tmp_path / "cut", pictures_folder, report=quiet).train()
+    whole, cut = state(tmp_path / "whole"), state(tmp_path / "cut")
+    for key in ("network", "average", "optimizers", "scaler"):
+        assert_same(whole[key], cut[key])
+    assert whole["scaler"]["scale"] > 1
+    fp32 = Run(tiny, tmp_path / "fp32", pictures_folder, report=quiet)
+    fp32.train()
+    losses = [float(log_of(tmp_path / name)[-1]["loss"]) for name in ("whole", "fp32")]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+    assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -243,8 +296,9 @@ def test_steps_by_hand(tmp_path, pictures_folder, tiny):
     kernels = [p for p in network.parameters() if p.ndim == 4]
     vectors = [p for p in network.parameters() if p.ndim == 1]
     by_hand = [torch.optim.AdamW(kernels, 1e-2, weight_decay=0.1), torch.optim.Adam(vectors, 5e-3)]
+    shelves = crops.Shelves(run.pictures, 2, torch.device("cpu"))
     for step in range(4):
-        lr, hr = crops.batch(run.pairs, 2, recipe.data, seed=5, step=step)
+        lr, hr = crops.batch(shelves, recipe.data, seed=5, step=step)
         loss = (network(lr) - hr).abs().mean()
         network.zero_grad()
         loss.backward()
@@ -265,7 +319,7 @@ def test_steps_by_hand(tmp_path, pictures_folder, tiny):
     for name, tensor in saved.items():
         torch.testing.assert_close(tensor, average[name], rtol=1e-4, atol=1e-6)
     facts = weights_file.read_facts(tmp_path / "run" / "weights.safetensors")
-    assert facts.validation_psnr == mean_psnr(network, saved, run.validation, border=2)
+    assert facts.validation_psnr == mean_psnr(network, saved, run.validation.pairs, border=2)
 
 
 def test_the_best_is_kept_when_training_makes_it_worse(tmp_path, pictures_folder, tiny):
@@ -313,7 +367,7 @@ def test_a_log_row_cut_off_in_the_middle_is_none(tmp_path, pictures_folder, tiny
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
+@pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="no C++ compiler")
 def test_compiled_bf16_is_continued_bit_equal(tmp_path, pictures_folder, tiny):
     recipe = msgspec.structs.replace(tiny, compile=True, precision="bf16")
     torch._dynamo.reset()
@@ -358,3 +412,100 @@ def test_a_space_that_a_network_does_not_have(tiny, tmp_path, pictures_folder):
     recipe = msgspec.structs.replace(tiny, variant="edsr-baseline", space="direct")
     with pytest.raises(UsageError, match="edsr-baseline: there is no space direct; it has none"):
         Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
+
+
+def test_the_finish_has_crops_and_a_loss_of_its_own(tmp_path, pictures_folder, tiny):
+    finish = Finish(share=0.34, data=Data(lr_crop=16, batch=1), loss=Loss(name="l2"))
+    recipe = msgspec.structs.replace(tiny, finish=finish)
+    run = Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
+    seen = []
+    feed = run.feed
+
+    def watched(step, data):
+        seen.append((step, data.lr_crop))
+        return feed(step, data)
+
+    watched.seconds_waited = 0.0
+    run.feed = watched
+    run.train()
+    assert seen == [(step, 8 if step < 6 else 16) for step in range(9)]
+    rows = log_of(tmp_path / "run")
+    # A square is far less than an absolute value below one.
+    assert float(rows[2]["loss"]) < 0.5 * float(rows[1]["loss"])
+    large = Finish(share=0.1, data=Data(lr_crop=40, batch=1))
+    wrong = msgspec.structs.replace(tiny, finish=large)
+    with pytest.raises(DataError, match="fewer than the 80 a side"):
+        Run(wrong, tmp_path / "none", pictures_folder, report=quiet)
+
+
+def test_a_changed_network_says_so_in_its_weights(tmp_path, pictures_folder, tiny):
+    recipe = msgspec.structs.replace(tiny, network={"channels": 4, "blocks": 1})
+    Run(recipe, tmp_path / "run", pictures_folder, report=quiet).train()
+    network, facts = weights_file.load_network(
+        tmp_path / "run" / "weights.safetensors", "sesr-m3", 2
+    )
+    assert facts.recipe.network == {"channels": 4, "blocks": 1}
+    assert sum(p.numel() for p in network.parameters()) < 900
+    wrong = msgspec.structs.replace(tiny, network={"chanels": 4})
+    with pytest.raises(UsageError, match="no argument chanels; did you mean channels"):
+        Run(wrong, tmp_path / "none", pictures_folder, report=quiet)
+
+
+def test_photo_weights_see_and_are_chosen_by_degraded_pictures(tmp_path, pictures_folder, tiny):
+    data = Data(lr_crop=8, batch=2, degradation="photo", versions=3)
+    recipe = msgspec.structs.replace(tiny, data=data)
+    runs = [Run(recipe, tmp_path / "run", pictures_folder, pictures_folder, quiet) for _ in "12"]
+    pairs, again = (run.pictures.pairs for run in runs)
+    clean = Run(tiny, tmp_path / "clean", pictures_folder, report=quiet).pictures.pairs
+    assert_same(
+        [[lr.tobytes() for lr in pair.lrs] for pair in pairs],
+        [[lr.tobytes() for lr in pair.lrs] for pair in again],
+    )
+    assert {len(pair.lrs) for pair in pairs} == {3}
+    changed = [
+        lr.tobytes() != one.lrs[0].tobytes()
+        for pair, one in zip(pairs, clean, strict=True)
+        for lr in pair.lrs
+    ]
+    assert sum(changed) >= 6
+    assert {len(pair.lrs) for pair in runs[0].validation.pairs} == {5}
+    runs[0].train()
+    facts = weights_file.read_facts(tmp_path / "run" / "weights.safetensors")
+    assert facts.recipe.data.degradation == "photo"
+
+
+def test_a_run_writes_nothing_before_it_trains(tmp_path, pictures_folder, tiny):
+    run = Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
+    assert run.seconds_per_step(2) > 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_on_disk_train_the_same(tmp_path, pictures_folder, tiny):
+    Run(tiny, tmp_path / "memory", pictures_folder, report=quiet).train()
+    mapped = Run(tiny, tmp_path / "disk", pictures_folder, report=quiet, room_mib=0.002)
+    assert mapped.pictures.is_mapped
+    mapped.train()
+    assert_same(state(tmp_path / "memory")["network"], state(tmp_path / "disk")["network"])
+
+
+def test_what_is_kept_of_the_start_lies_between(tmp_path, pictures_folder, tiny):
+    """Chosen from the beginning or at the end, the run is the same and so are its weights."""
+
+    def recipe(keep):
+        start = Start(weights="sesr-m5_x2", keep=keep)
+        return msgspec.structs.replace(tiny, variant="sesr-m5", start=start, validate_every=9)
+
+    weights = {}
+    for keep in (0.0, 0.25):
+        Run(recipe(keep), tmp_path / str(keep), pictures_folder, report=quiet).train()
+        weights[keep] = weights_file.read_tensors(tmp_path / str(keep) / "weights.safetensors")
+    start = weights_file.read_tensors(release_of("sesr-m5", 2).tensors)
+    for name, tensor in weights[0.25].items():
+        expected = 0.75 * weights[0.0][name] + 0.25 * start[name]
+        torch.testing.assert_close(tensor, expected)
+        assert not torch.equal(tensor, weights[0.0][name])
+    assert_same(state(tmp_path / "0.0")["network"], state(tmp_path / "0.25")["network"])
+    Run(recipe(0.25), tmp_path / "0.0", pictures_folder, report=quiet).train()
+    path = tmp_path / "0.0" / "weights.safetensors"
+    assert_same(weights_file.read_tensors(path), weights[0.25])
+    assert weights_file.read_facts(path).recipe == recipe(0.25)

@@ -20,6 +20,14 @@ COMMANDS = {
         "Measure PSNR and SSIM on a benchmark or a folder of pictures.",
     ),
     "train": ("leansr.cli.train:command", "Train a network by a recipe, or go on with a run."),
+    "runs": (
+        "leansr.cli.runs:command",
+        "Compare runs: where each stands, how good it is, what differs in its recipe.",
+    ),
+    "rank": (
+        "leansr.cli.rank:command",
+        "Train networks or recipes for the same steps, and compare them with a paper's order.",
+    ),
     "import": (
         "leansr.cli.import_published:command",
         "Make weights of a checkpoint that the paper's authors published.",

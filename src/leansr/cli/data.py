@@ -25,9 +25,9 @@ def command() -> None:
 @click.option("--max-mib", type=click.FloatRange(0, min_open=True), help="Largest pack, in MiB.")
 def pack(folder: Path, output: Path, source: str, licence: str, max_mib: float | None) -> None:
     """Pack a folder of pictures into one file for `leansr train --data`."""
-    from leansr.lab.train import pictures
+    from leansr.lab.train import packs
 
-    count = pictures.pack(folder, output, pictures.Provenance(source, licence), max_mib)
+    count = packs.pack(folder, output, packs.Provenance(source, licence), max_mib)
     click.echo(f"{output}: {count} pictures, {output.stat().st_size / 2**20:.1f} MiB", err=True)
 
 

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from leansr import zoo
 from leansr.errors import UsageError, WeightsError
 from leansr.image.codecs import beside
-from leansr.lab.nets import build
+from leansr.lab.nets import build, changed
 from leansr.lab.nets.collapse import Space
 from leansr.lab.nets.network import Network, Tensors
 from leansr.lab.train.recipe import Recipe
+from leansr.zoo.variant import Variant
 
 
 class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -23,7 +24,7 @@ class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     `space` is None for a network that has none. `start_sha256` is of the file that training
     started from, empty if it started afresh; `validation_psnr` is in dB, None if there were no
-    validation pictures.
+    validation pictures. `device` is what it was computed on, empty in files that do not say.
     """
 
     variant: str
@@ -37,6 +38,7 @@ class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     data: str
     data_licence: str
     torch: str
+    device: str = ""
 
 
 class Imported(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,17 +96,35 @@ def load_network(path: Path, model: str, scale: int) -> tuple[Network, Facts]:
 
     WeightsError if the weights are not those of `model` at `scale`.
     """
-    variant = zoo.find(model, scale)
     facts = read_facts(path)
     if (facts.variant, facts.scale) != (model, scale):
         raise WeightsError(f"{path}: is {facts.variant} x{facts.scale}, not {model} x{scale}")
+    variant = zoo.find(model, scale)
     if isinstance(facts, Trained):
-        network = build(variant, scale, facts.space)
+        network = build(changed(variant, facts.recipe.network), scale, facts.space)
     else:
         network = build(variant, scale)
         network = network.deploy() if facts.form == "deploy" else network
     load_strictly(network, read_tensors(path), str(path))
     return network, facts
+
+
+def open_network(path: Path) -> tuple[Network, Variant, int]:
+    """The deploy form of whatever a weights file holds, training form or release; its scale."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+    except (OSError, safetensors.SafetensorError) as cause:
+        raise WeightsError(f"{path}: cannot be read as weights ({cause})") from cause
+    if "variant" not in header:
+        facts = read_facts(path)
+        network, _ = load_network(path, facts.variant, facts.scale)
+        return network.deploy(), zoo.find(facts.variant, facts.scale), facts.scale
+    scale = int(header["scale"])
+    variant = zoo.find(header["variant"], scale)
+    network = build(variant, scale).deploy()
+    load_strictly(network, read_tensors(path), str(path))
+    return network, variant, scale
 
 
 def load_strictly(

@@ -1,6 +1,10 @@
 """The networks, one family a file, and the one place where rows become networks."""
 
+import difflib
+import inspect
 import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from leansr.errors import UsageError
@@ -13,6 +17,17 @@ def network_class(variant: Variant) -> type[Network]:
     """The class that the row names."""
     found: type[Network] = pkgutil.resolve_name(variant.network)
     return found
+
+
+def changed(variant: Variant, arguments: Mapping[str, Any]) -> Variant:
+    """The row with other arguments for its network; UsageError for one that it does not take."""
+    known = set(inspect.signature(network_class(variant)).parameters) - {"scale", "space"}
+    for name in arguments:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(known))}"
+            raise UsageError(f"{variant.name}: its network has no argument {name}; {hint}")
+    return replace(variant, arguments={**variant.arguments, **arguments})
 
 
 def build(variant: Variant, scale: int, space: Space | None = None, **training: Any) -> Network:

@@ -1,6 +1,5 @@
 """Training curves of several runs (FMEN, Figure 5)."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 
 from leansr.errors import DataError
 from leansr.lab.plot.style import CYCLE, caption, plain, styled
-from leansr.lab.train.log import Row
+from leansr.lab.train.log import Row, read_rows
 
 By = Literal["step", "minutes"]
 
@@ -18,23 +17,7 @@ By = Literal["step", "minutes"]
 def read_run(folder: Path) -> list[Row]:
     """The rows of a run's log; DataError if there is none, it is damaged or still empty."""
     path = folder / "log.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [
-                Row(
-                    step=int(row["step"]),
-                    minutes=float(row["minutes"]),
-                    lr=float(row["lr"]),
-                    loss=float(row["loss"]),
-                    steps_per_s=float(row["steps_per_s"]),
-                    val_psnr=float(row["val_psnr"]) if row["val_psnr"] else None,
-                )
-                for row in csv.DictReader(file)
-            ]
-    except OSError as cause:
-        raise DataError(f"{path}: cannot be read ({cause.strerror}); is it a run?") from cause
-    except (KeyError, TypeError, ValueError) as cause:
-        raise DataError(f"{path}: is not the log of a run ({cause})") from cause
+    rows = read_rows(path)
     if not rows:
         raise DataError(f"{path}: has no rows yet")
     return rows
@@ -59,7 +42,7 @@ def draw_curves(runs: Mapping[str, Sequence[Row]], by: By) -> Figure:
         loss.plot(x, [row.loss for row in rows], color=colour, ls=style, marker=".", ms=3)
     quality.set_ylabel("validation PSNR, dB")
     quality.legend(loc="best")
-    loss.set_ylabel("mean L1 loss")
+    loss.set_ylabel("mean loss")
     loss.set_xlabel("minutes of training" if by == "minutes" else "steps")
     caption(
         figure,

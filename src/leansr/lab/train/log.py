@@ -4,12 +4,17 @@ import csv
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from leansr.errors import DataError
 from leansr.image.codecs import beside
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known at a step: `loss` and `steps_per_s` are means since the row before."""
+    """What is known at a step: `loss`, `steps_per_s` and `waiting_pct` are since the row before.
+
+    The first two are means; `waiting_pct` is how much of the steps' time went by waiting for data,
+    None in the logs of versions that did not measure it.
+    """
 
     step: int
     minutes: float
@@ -17,13 +22,14 @@ class Row:
     loss: float
     steps_per_s: float
     val_psnr: float | None
+    waiting_pct: float | None = None
 
 
 class Log:
     """`log.csv` of a run's folder, with the rows up to `last_step`.
 
     Rows after the checkpoint that a run goes on from belong to steps that are made again, and a
-    row that was cut off in the middle is none.
+    row that was cut off in the middle is none. Raises DataError if it cannot be written.
     """
 
     def __init__(self, path: Path, last_step: int) -> None:
@@ -38,15 +44,53 @@ class Log:
         self._write()
 
     def _write(self) -> None:
-        with beside(self._path) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-            writer.writeheader()
-            writer.writerows(self._rows)
+        try:
+            with beside(self._path) as part, part.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+                writer.writeheader()
+                writer.writerows(self._rows)
+        except OSError as cause:
+            raise DataError(
+                f"{self._path}: cannot be written ({cause.strerror or cause}); what the last "
+                f"checkpoint holds is not lost, and the same command goes on from it"
+            ) from cause
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a log, none if it has just begun; DataError if it is missing or damaged."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                Row(
+                    step=int(row["step"]),
+                    minutes=float(row["minutes"]),
+                    lr=float(row["lr"]),
+                    loss=float(row["loss"]),
+                    steps_per_s=float(row["steps_per_s"]),
+                    val_psnr=_optional(row["val_psnr"]),
+                    waiting_pct=_optional(row.get("waiting_pct")),
+                )
+                for row in csv.DictReader(file)
+            ]
+    except OSError as cause:
+        raise DataError(f"{path}: cannot be read ({cause.strerror}); is it a run?") from cause
+    except (KeyError, TypeError, ValueError, csv.Error) as cause:
+        raise DataError(f"{path}: is not the log of a run ({cause})") from cause
+
+
+def _optional(cell: str | None) -> float | None:
+    return float(cell) if cell else None
 
 
 def _kept(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
+    # A row that is cut off lacks cells, or has one that belongs to the row that followed.
+    names = {field.name for field in fields(Row)}
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = list(csv.DictReader(file))
-    return [row for row in rows if None not in row.values() and row["step"].isdecimal()]
+    return [
+        row
+        for row in rows
+        if row.keys() <= names and None not in row.values() and row.get("step", "").isdecimal()
+    ]

@@ -1,4 +1,4 @@
-"""Muon for kernels, Adam for the rest."""
+"""Adam, Muon or SOAP for kernels, Adam for the rest."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,7 +6,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from leansr.errors import UsageError
 from leansr.lab.train.recipe import Optimizer as Settings
+from leansr.lab.train.soap import SOAP
 
 
 class Muon(torch.optim.Optimizer):
@@ -59,15 +61,25 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 def optimizers(network: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
-    """The optimisers of one run; each group's `base_lr` is what the schedule multiplies."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
-    vector_lr = settings.lr * settings.vector_lr
-    for_kernels = {"muon": Muon, "adam": torch.optim.AdamW}[settings.name]
-    result: list[torch.optim.Optimizer] = [
-        for_kernels(kernels, lr=settings.lr, weight_decay=settings.weight_decay),
-        torch.optim.Adam(vectors, vector_lr),
-    ]
+    """The optimisers of one run; each group's `base_lr` is what the schedule multiplies.
+
+    Kernels are what has more than one side longer than 1; all else is vectors, and Adam's.
+    """
+    kernels = [p for p in network.parameters() if p.squeeze().ndim > 1]
+    vectors = [p for p in network.parameters() if p.squeeze().ndim <= 1]
+    if not kernels:
+        raise UsageError(f"{type(network).__name__}: the network has nothing to train")
+    lr, decay, betas, epsilon = settings.lr, settings.weight_decay, settings.betas, settings.epsilon
+    result: list[torch.optim.Optimizer]
+    match settings.name:
+        case "adam":
+            result = [torch.optim.AdamW(kernels, lr, betas, epsilon, decay)]
+        case "soap":
+            result = [SOAP(kernels, lr, betas, epsilon, decay)]
+        case "muon":
+            result = [Muon(kernels, lr, settings.momentum, decay)]
+    if vectors:
+        result.append(torch.optim.Adam(vectors, lr * settings.vector_lr, betas, epsilon))
     for optimizer in result:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]

@@ -1,122 +1,118 @@
-"""Training pictures, from a folder or a pack, decoded once into memory."""
+"""Training pictures, decoded once, into memory or into a file that is mapped from disk."""
 
-import json
-import zipfile
-from collections.abc import Iterator
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 
 from leansr.errors import DataError, PictureError
 from leansr.image import codecs
 from leansr.image.arrays import Pixels, from_unit, to_unit
-from leansr.image.codecs import beside
 from leansr.image.colour import luma
+from leansr.image.picture import Picture
 from leansr.image.resize import resize
+from leansr.lab.train.packs import Files
 
-SUFFIXES = set(codecs.FORMATS)
-_HEADER = "pack.json"
-# At most what a zip adds to a file beside twice its name: local and central header, end record.
-_ZIP_ENTRY = 256
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where training pictures come from, as it is told on in the card of what they trained."""
-
-    source: str
-    licence: str
+# Of a name and the LR picture made of it: the versions of LR that are trained on.
+Versions = Callable[[str, Pixels], Sequence[Pixels]]
+# So many files are decoded at a time before their pixels are put away.
+_AT_A_TIME = 64
+# So many faults stand in a message.
+_TOLD = 5
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture as a network sees it: `lr` `(H, W, C)`, `hr` `(scale * H, scale * W, C)`.
+    """One picture as a network sees it: versions of its LR, each `(H, W, C)`, and its HR
+    `(scale * H, scale * W, C)`.
 
     RGB is uint8; luma, which is not rounded to 8 bits, is uint16.
     """
 
     name: str
     file_sha256: str
-    lr: Pixels
+    lrs: tuple[Pixels, ...]
     hr: Pixels
 
 
-def encoded(data: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and file of every picture of a folder (subfolders too) or a pack, sorted by name."""
-    if data.is_dir():
-        for path in sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES):
-            yield path.relative_to(data).as_posix(), path.read_bytes()
-        return
-    with _opened(data) as pack:
-        for name in sorted(set(pack.namelist()) - {_HEADER}):
-            try:
-                yield name, pack.read(name)
-            except zipfile.BadZipFile as cause:
-                raise DataError(f"{data}: is damaged at {name} ({cause}); pack it again") from cause
+@dataclass(frozen=True)
+class Pictures:
+    """Pairs whose pixels lie one after the other in `lr` and `hr`, each `(pixels, C)`.
 
-
-def provenance(data: Path) -> Provenance:
-    """What is known of where the pictures of a folder or pack come from."""
-    if data.is_dir():
-        return Provenance(source=f"the folder {data.name}", licence="not stated")
-    with _opened(data) as pack:
-        header = json.loads(pack.read(_HEADER))
-    if header["schema"] != 1:
-        raise DataError(f"{data}: is a pack of a newer LeanSR (schema {header['schema']})")
-    return Provenance(header["source"], header["licence"])
-
-
-def pack(folder: Path, target: Path, origin: Provenance, max_mib: float | None = None) -> int:
-    """Writes the pictures of `folder` to the one file `target`; returns how many.
-
-    With `max_mib`, only as many pictures as fit, any one as likely as another. The pack is an
-    uncompressed zip of the files as they are, with `pack.json` for where they come from.
+    `is_mapped` if they are in a file on disk and read from there when they are needed. `modes`
+    says how many pictures were not plain RGB, and what was made of them.
     """
-    files = list(encoded(folder))
-    if not files:
-        raise DataError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
-    if max_mib is not None:
-        files = _fitting(files, int(max_mib * 2**20) - _ZIP_ENTRY - len(json.dumps(vars(origin))))
-        if not files:
-            raise DataError(f"{target}: not one picture fits into {max_mib:g} MiB")
-    with beside(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_HEADER, json.dumps({"schema": 1, **vars(origin)}, indent=1))
-        for name, content in files:
-            archive.writestr(name, content)
-    return len(files)
+
+    pairs: tuple[Pair, ...]
+    lr: Pixels
+    hr: Pixels
+    is_mapped: bool
+    modes: str
 
 
-def load(data: Path, scale: int, colour: str, smallest_lr: int = 1) -> list[Pair]:
+def alone(name: str, lr: Pixels) -> Sequence[Pixels]:
+    """The LR picture as it is."""
+    return [lr]
+
+
+def load(
+    data: Path,
+    scale: int,
+    colour: str,
+    smallest_lr: int = 1,
+    versions: Versions = alone,
+    room_mib: float | None = None,
+) -> Pictures:
     """Every picture of a folder or pack with its LR, made by bicubic from the 8-bit picture.
 
-    Raises DataError, naming the pictures, if one cannot be decoded or has an LR side below
-    `smallest_lr`, or if there are none.
+    In the layout HR/name.png, LR/name.png (or namex2.png) LR is as given. Pixels beyond
+    `room_mib` go to a temporary file. Raises DataError if there are no pictures, or one that counts
+    and names those that cannot be decoded, have an LR side below `smallest_lr`, or whose LR is
+    missing or of another size.
     """
+    files = Files(data)
+    sources, faults = _sources(files.names, scale)
+    count = len(sources) + len(faults)
+    decoded = []
+    lr_shelf, hr_shelf = _Shelf(room_mib), _Shelf(room_mib)
+    modes: Counter[str] = Counter()
 
-    def prepare(file: tuple[str, bytes]) -> Pair:
-        name, content = file
-        rgb = _decoded(name, content)
-        height, width = (side // scale * scale for side in rgb.shape[:2])
-        hr = rgb[:height, :width]
-        if min(height, width) // scale < smallest_lr:
-            raise DataError(
-                f"{name}: {rgb.shape[1]} x {rgb.shape[0]} pixels are fewer than the "
-                f"{smallest_lr * scale} a side that the crop needs"
-            )
-        lr = resize(hr, Fraction(1, scale))
-        return Pair(name, sha256(content).hexdigest(), planes(lr, colour), planes(hr, colour))
+    def prepare(source: tuple[str, str | None]) -> _Decoded | DataError:
+        try:
+            return _decoded(files, *source, scale, colour, smallest_lr, versions)
+        except DataError as fault:
+            return fault
 
-    if not data.exists():
-        raise DataError(f"{data}: no such folder or pack")
     with ThreadPoolExecutor() as pool:
-        pairs = list(pool.map(prepare, encoded(data)))
-    if not pairs:
-        raise DataError(f"{data}: no pictures ({', '.join(sorted(SUFFIXES))})")
-    return pairs
+        for start in range(0, len(sources), _AT_A_TIME):
+            for found in pool.map(prepare, sources[start : start + _AT_A_TIME]):
+                if isinstance(found, DataError):
+                    faults.append(str(found))
+                    continue
+                modes[found.mode] += 1
+                kept = tuple(lr_shelf.put(lr) for lr in found.lrs), hr_shelf.put(found.hr)
+                decoded.append((found, *kept))
+    if faults:
+        more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+        raise DataError(
+            f"{data}: {len(faults)} of {count} pictures cannot be trained on: "
+            f"{'; '.join(faults[:_TOLD])}{more}; remove or replace them"
+        )
+    lr, hr = lr_shelf.pixels(), hr_shelf.pixels()
+    pairs = tuple(
+        Pair(found.name, found.sha256, tuple(place.of(lr) for place in lrs), place.of(hr))
+        for found, lrs, place in decoded
+    )
+    return Pictures(pairs, lr, hr, lr_shelf.is_mapped or hr_shelf.is_mapped, _told(modes))
 
 
 def planes(rgb: Pixels, colour: str) -> Pixels:
@@ -126,31 +122,135 @@ def planes(rgb: Pixels, colour: str) -> Pixels:
     return from_unit(luma(to_unit(rgb)), np.uint16)[..., None]
 
 
-def _fitting(files: list[tuple[str, bytes]], room: int) -> list[tuple[str, bytes]]:
-    # By the hash of the name: no folder or source is preferred, and every run takes the same.
-    kept = set()
-    for name, content in sorted(files, key=lambda file: sha256(file[0].encode()).digest()):
-        cost = len(content) + 2 * len(name.encode()) + _ZIP_ENTRY
-        if cost <= room:
-            kept.add(name)
-            room -= cost
-    return [file for file in files if file[0] in kept]
+@dataclass(frozen=True)
+class _Decoded:
+    name: str
+    sha256: str
+    mode: str
+    lrs: list[Pixels]
+    hr: Pixels
 
 
-def _decoded(name: str, content: bytes) -> Pixels:
-    """8-bit RGB `(H, W, 3)`; grey has three equal channels, alpha is left out."""
+def _sources(names: list[str], scale: int) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """HR and LR file of each picture, no LR where it is to be made; and what does not match."""
+    if {PurePosixPath(name).parts[0] for name in names} != {"HR", "LR"}:
+        return [(name, None) for name in names], []
+    lrs = {_stem(name).removesuffix(f"x{scale}"): name for name in names if name.startswith("LR/")}
+    hrs = {_stem(name): name for name in names if name.startswith("HR/")}
+    faults = [f"{hrs[stem]}: has no picture in LR" for stem in hrs if stem not in lrs]
+    faults += [f"{lrs[stem]}: has no picture in HR" for stem in lrs if stem not in hrs]
+    return [(hrs[stem], lrs[stem]) for stem in hrs if stem in lrs], faults
+
+
+def _stem(name: str) -> str:
+    """A name without its first folder and its suffix."""
+    return str(PurePosixPath(*PurePosixPath(name).parts[1:]).with_suffix(""))
+
+
+def _decoded(
+    files: Files,
+    name: str,
+    lr_name: str | None,
+    scale: int,
+    colour: str,
+    smallest_lr: int,
+    versions: Versions,
+) -> _Decoded:
+    content = files.read(name)
+    picture = _picture(name, content)
+    hr = _rgb(picture)
+    if lr_name is None:
+        height, width = (side // scale * scale for side in hr.shape[:2])
+        hr = hr[:height, :width]
+    if min(hr.shape[:2]) // scale < smallest_lr:
+        height, width = picture.pixels.shape[:2]
+        raise DataError(
+            f"{name}: {width} x {height} pixels are fewer than the {smallest_lr * scale} a side "
+            f"that the crop needs"
+        )
+    if lr_name is None:
+        lr = resize(hr, Fraction(1, scale))
+    else:
+        lr_content = files.read(lr_name)
+        content += lr_content
+        lr = _rgb(_picture(lr_name, lr_content))
+        if tuple(side * scale for side in lr.shape[:2]) != hr.shape[:2]:
+            small, large = (f"{p.shape[1]} x {p.shape[0]}" for p in (lr, hr))
+            raise DataError(
+                f"{lr_name}: {small} pixels times {scale} are not the {large} of {name}"
+            )
+    lrs = [planes(version, colour) for version in versions(name, lr)]
+    return _Decoded(name, sha256(content).hexdigest(), picture.mode, lrs, planes(hr, colour))
+
+
+def _picture(name: str, content: bytes) -> Picture:
     try:
-        pixels = codecs.decode(content, name).pixels
+        return codecs.decode(content, name)
     except PictureError as cause:
-        raise DataError(f"{cause}; remove or replace it") from cause
+        raise DataError(str(cause)) from cause
+
+
+def _rgb(picture: Picture) -> Pixels:
+    """8-bit RGB `(H, W, 3)`; grey has three equal channels, alpha is left out."""
+    pixels = picture.pixels
     return np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as cause:
-        raise DataError(f"{path}: neither a folder nor a pack ({cause})") from cause
-    if _HEADER not in archive.namelist():
-        raise DataError(f"{path}: a zip, but no pack of `leansr data pack`")
-    return archive
+def _told(modes: Counter[str]) -> str:
+    grey = modes["L"] + modes["LA"]
+    alpha = modes["LA"] + modes["RGBA"]
+    told = [f"{grey} are grey"] if grey else []
+    told += [f"{alpha} have an alpha channel, which is left out"] if alpha else []
+    return ", ".join(told)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a picture's pixels are on a shelf."""
+
+    start: int
+    shape: tuple[int, ...]
+
+    def of(self, pixels: Pixels) -> Pixels:
+        height, width, channels = self.shape
+        return pixels[self.start : self.start + height * width].reshape(height, width, channels)
+
+
+class _Shelf:
+    """Pixels put one after the other, in memory up to `room_mib` and in a file from there on."""
+
+    def __init__(self, room_mib: float | None) -> None:
+        self._room = None if room_mib is None else room_mib * 2**20
+        self._file: IO[bytes] = BytesIO()
+        self.is_mapped = False
+        self._count, self._channels = 0, 0
+        self._dtype: npt.DTypeLike = np.uint8
+
+    def put(self, pixels: Pixels) -> _Place:
+        if self._room is not None and not self.is_mapped:
+            self._spill(pixels.nbytes)
+        place = _Place(self._count, pixels.shape)
+        self._dtype, self._channels = pixels.dtype, pixels.shape[2]
+        self._file.write(np.ascontiguousarray(pixels).data)
+        self._count += pixels.shape[0] * pixels.shape[1]
+        return place
+
+    def pixels(self) -> Pixels:
+        """All of them, `(pixels, C)`."""
+        shape = self._count, self._channels
+        if self.is_mapped:
+            self._file.flush()
+            with self._file as file:
+                return np.memmap(file, self._dtype, "r+", shape=shape)
+        assert isinstance(self._file, BytesIO)
+        return np.frombuffer(self._file.getbuffer(), self._dtype).reshape(shape)
+
+    def _spill(self, coming: int) -> None:
+        assert self._room is not None
+        assert isinstance(self._file, BytesIO)
+        if self._file.tell() + coming > self._room:
+            in_memory = self._file
+            # Without a name: it is gone with the process, however that ends.
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            self._file.write(in_memory.getbuffer())
+            self.is_mapped = True

@@ -1,87 +1,169 @@
 """Recipes: all that decides a training run but the pictures, as typed TOML."""
 
 import difflib
-import re
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from leansr.errors import UsageError
 from leansr.lab.nets.collapse import Space
-from leansr.zoo.release import releases
+from leansr.lab.train.suggestion import suggestion
+from leansr.zoo.release import every_release
 
 Positive = Annotated[float, Meta(gt=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+# An average forgets: at 1 it would never move.
+Memory = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Argument = bool | int | str | tuple[int, ...]
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of a recipe; an unknown key is an error."""
 
 
-class Data(Strict, frozen=True):
-    """Crops of `lr_crop` x `lr_crop` LR pixels, `batch` of them a step.
+Table = TypeVar("Table", bound=Strict)
 
-    Of `candidates` random places, each crop is the one with the most detail.
+
+class Data(Strict, frozen=True):
+    """Crops of `lr_crop` x `lr_crop` LR pixels, `batch` of them a step, over all processes.
+
+    Of `candidates` random places, each crop is the one with the most detail. `degradation` is what
+    happens to LR pictures after the bicubic: nothing, or what happens to photos on their way
+    (leansr.lab.train.degradation), in so many `versions` of each picture.
     """
 
     lr_crop: Annotated[int, Meta(ge=4)]
     batch: Count
     candidates: Count = 1
+    degradation: Literal["bicubic", "photo"] = "bicubic"
+    versions: Count = 1
+
+    def __post_init__(self) -> None:
+        if self.degradation == "bicubic" and self.versions > 1:
+            raise ValueError("data.versions are of a degradation; bicubic has one")
+
+
+class Loss(Strict, frozen=True):
+    """What a step brings down, of pictures in [0, 1]: `name`, plus `fft` times the mean absolute
+    difference of their spectra. `epsilon` is Charbonnier's, and where Huber's turns linear."""
+
+    name: Literal["l1", "l2", "charbonnier", "huber"] = "l1"
+    epsilon: Positive = 1e-3
+    fft: NotNegative = 0.0
+
+
+class Teacher(Strict, frozen=True):
+    """A trained network to learn from: `weight` is its share of the loss, HR has the rest.
+
+    `weights` as in Start. With `self_ensemble` it gives the mean over the eight ways to lay a
+    picture.
+    """
+
+    weights: str
+    weight: Fraction = 0.5
+    self_ensemble: bool = False
+
+    def path(self) -> Path:
+        """The file; UsageError if there is no release of that name."""
+        return weights_file(self.weights)
 
 
 class Optimizer(Strict, frozen=True):
     """`lr` moves kernels; biases and slopes move at `vector_lr * lr`, always by Adam.
 
-    `clip` bounds the norm of the whole gradient; `weight_decay` is decoupled, on kernels alone.
+    `betas` and `epsilon` are Adam's and SOAP's, `momentum` is Muon's. `clip` bounds the norm of
+    the whole gradient; `weight_decay` is decoupled, on kernels alone.
     """
 
-    name: Literal["adam", "muon"]
+    name: Literal["adam", "muon", "soap"]
     lr: Positive
     vector_lr: Positive = 1.0
-    weight_decay: Annotated[float, Meta(ge=0)] = 0.0
+    betas: tuple[Memory, Memory] = (0.9, 0.999)
+    epsilon: Positive = 1e-8
+    momentum: Memory = 0.95
+    weight_decay: NotNegative = 0.0
     clip: Positive | None = None
 
 
 class Schedule(Strict, frozen=True):
-    """Warm-up, a constant phase, then a cosine to zero over the last `decay` of the budget.
+    """The rate over a budget of `steps` or `minutes`, never both, after `warmup_steps`.
 
-    `decay` 1 is a plain cosine, 0 a constant rate. The budget is `steps` or `minutes`, never both.
+    - `cosine`: constant, then a cosine down to `floor` over the last `decay` of the budget;
+      `decay` 1 is a plain cosine;
+    - `constant`;
+    - `halving`: times `factor` every `every` steps;
+    - `multi-step`: times `factor` at each of `milestones`, in steps;
+    - `one-cycle`: up to the rate by a cosine over the first `rise`, and down to `floor`.
+
+    `floor` is a share of the rate.
     """
 
-    warmup_steps: Annotated[int, Meta(ge=0)]
-    decay: Fraction
+    name: Literal["cosine", "constant", "halving", "multi-step", "one-cycle"] = "cosine"
+    warmup_steps: Annotated[int, Meta(ge=0)] = 0
+    decay: Fraction = 1.0
+    floor: Fraction = 0.0
+    rise: Fraction = 0.3
+    every: Count | None = None
+    milestones: tuple[Count, ...] = ()
+    factor: Fraction = 0.5
     steps: Count | None = None
     minutes: Positive | None = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("schedule needs steps or minutes, and not both")
+        for key, names in _BELONGS.items():
+            if self.name not in names and getattr(self, key) != _DEFAULTS[key]:
+                raise ValueError(f"schedule.{key} belongs to {' and '.join(names)}")
+        if self.name == "halving" and self.every is None:
+            raise ValueError("halving needs schedule.every")
+        if self.name == "multi-step" and not self.milestones:
+            raise ValueError("multi-step needs schedule.milestones")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("schedule.milestones must rise")
+
+
+# The keys that only some schedules have.
+_BELONGS = {
+    "decay": ["cosine"],
+    "floor": ["cosine", "one-cycle"],
+    "rise": ["one-cycle"],
+    "every": ["halving"],
+    "milestones": ["multi-step"],
+    "factor": ["halving", "multi-step"],
+}
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Schedule)}
+
+
+class Finish(Strict, frozen=True):
+    """Other crops, or another loss, for the last `share` of the budget: larger patches, say."""
+
+    share: Fraction
+    data: Data | None = None
+    loss: Loss | None = None
 
 
 class Start(Strict, frozen=True):
     """Weights to start from; the parts named in `fresh` are new, all else must be there.
 
     `weights` is a .safetensors file, or a release like "sesr-m5_x2", whose tensors are those of
-    the direct space.
+    the direct space. `keep` is their share in the weights that are validated and saved: on the line
+    from the start to what was learned lie the trades of the old skill for the new (Wortsman et al.,
+    2022).
     """
 
     weights: str
     fresh: tuple[str, ...] = ()
+    keep: Fraction = 0.0
 
     def path(self) -> Path:
         """The file; UsageError if there is no release of that name."""
-        path = Path(self.weights)
-        if path.suffix == ".safetensors":
-            return path
-        by_name = {f"{name}_x{scale}": r.tensors for (name, scale), r in releases().items()}
-        if self.weights not in by_name:
-            known = ", ".join(by_name)
-            raise UsageError(f"{self.weights}: no such release; a .safetensors file, or {known}")
-        return by_name[self.weights]
+        return weights_file(self.weights)
 
 
 class Expect(Strict, frozen=True):
@@ -94,7 +176,9 @@ class Expect(Strict, frozen=True):
 
 class Recipe(Strict, frozen=True):
     """One training run. `space` is where a network with collapsible blocks is trained, its own
-    first space if none is given."""
+    first space if none is given. `network` changes arguments of the variant's row: a network with
+    such changes is trained and compared, but never released under the variant's name. `ema` 0 is
+    no average."""
 
     variant: str
     scale: Count
@@ -102,45 +186,62 @@ class Recipe(Strict, frozen=True):
     optimizer: Optimizer
     schedule: Schedule
     space: Space | None = None
+    network: dict[str, Argument] = msgspec.field(default_factory=dict)
     seed: int = 0
     ema: Fraction = 0.999
     validate_every: Count = 1000
     compile: bool = True
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    loss: Loss = Loss()
+    teacher: Teacher | None = None
+    finish: Finish | None = None
     start: Start | None = None
     expect: Expect | None = None
 
 
-def shipped() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
-    folder = resources.files("leansr.lab.train") / "recipes"
+def weights_file(weights: str) -> Path:
+    """The .safetensors file `weights`, or that of the release of this name; UsageError if none."""
+    path = Path(weights)
+    if path.suffix == ".safetensors":
+        return path
+    by_name = {release.tensors.stem: release.tensors for release in every_release()}
+    if weights not in by_name:
+        known = ", ".join(by_name)
+        raise UsageError(f"{weights}: no such release; a .safetensors file, or {known}")
+    return by_name[weights]
+
+
+def shipped(kind: str = "recipe") -> dict[str, Path]:
+    """The recipes, or the files of another `kind`, that come with the package, by name."""
+    folder = resources.files("leansr.lab.train") / f"{kind}s"
     paths = [Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".toml")]
     return {path.stem: path for path in sorted(paths)}
 
 
 def load(name: str) -> Recipe:
     """The recipe in the file `name`, or the shipped one of that name; UsageError if it is wrong."""
-    path = Path(name)
-    if path.suffix != ".toml":
-        known = shipped()
-        if name not in known:
-            raise UsageError(f"{name}: no such recipe; a path to a .toml, or {', '.join(known)}")
-        path = known[name]
+    return read(name, "recipe", Recipe)
+
+
+def path_of(name: str, kind: str = "recipe") -> Path:
+    """The TOML file `name`, or the shipped one of that `kind`; UsageError if there is none."""
+    if Path(name).suffix == ".toml":
+        return Path(name)
+    known = shipped(kind)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or known
+        raise UsageError(f"{name}: no such {kind}; a path to a .toml, or {', '.join(close)}")
+    return known[name]
+
+
+def read(name: str, kind: str, table: type[Table]) -> Table:
+    """The TOML file `name`, or the shipped one of that `kind`, as a `table`; else UsageError."""
+    path = path_of(name, kind)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as cause:
         raise UsageError(f"{path}: cannot be read ({cause})") from cause
     try:
-        return msgspec.toml.decode(text, type=Recipe)
+        return msgspec.toml.decode(text, type=table)
     except msgspec.MsgspecError as cause:
-        raise UsageError(f"{path}: {cause}{_suggestion(str(cause))}") from cause
-
-
-def _suggestion(message: str) -> str:
-    """The known key nearest to the unknown one that `message` names."""
-    unknown = re.search(r"unknown field `(.+?)`", message)
-    if unknown is None:
-        return ""
-    known = {field for table in Strict.__subclasses__() for field in table.__struct_fields__}
-    close = difflib.get_close_matches(unknown[1], sorted(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+        raise UsageError(f"{path}: {cause}{suggestion(str(cause), table)}") from cause

@@ -1,55 +1,75 @@
-"""The training loop: crops in, an average of weights out, and a run that can always go on."""
+"""The loop: crops in, an average of weights out, and a run that can always go on."""
 
 import hashlib
 import json
 import math
-import os
-import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leansr import zoo
 from leansr.errors import UsageError
 from leansr.image.codecs import beside
-from leansr.lab.nets import build, network_class
-from leansr.lab.train import checkpoint, crops, pictures
+from leansr.lab.nets import build, changed, network_class
+from leansr.lab.nets.network import Tensors
+from leansr.lab.train import packs, pictures, versions
+from leansr.lab.train.checkpoint import Checkpoints, fingerprint
+from leansr.lab.train.crops import Shelves
+from leansr.lab.train.environment import device_name, environment
+from leansr.lab.train.feed import Feed
 from leansr.lab.train.log import Log, Row
+from leansr.lab.train.objective import Objective, can_compile, objective
 from leansr.lab.train.optimizers import optimizers
-from leansr.lab.train.pictures import Pair
-from leansr.lab.train.recipe import Recipe
+from leansr.lab.train.pictures import Pictures, Versions
+from leansr.lab.train.processes import ALONE, Processes
+from leansr.lab.train.recipe import Recipe, Schedule, Start
+from leansr.lab.train.report import write_report
 from leansr.lab.train.schedule import rate
+from leansr.lab.train.signals import stop_signals
+from leansr.lab.train.teacher import Lesson
 from leansr.lab.train.validation import mean_psnr
 from leansr.lab.weights import Trained, load_strictly, read_tensors, save_weights
 
 Report = Callable[[str], None]
-LossOf = Callable[[Tensor, Tensor], Tensor]
+
+# So many steps without a finite gradient in a row are no accident.
+_LOST_AFTER = 20
 
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """Where a run stands; `skipped` steps had no finite gradient."""
 
     step: int = 0
     seconds: float = 0.0
     best_psnr: float | None = None
+    skipped: int = 0
+
+
+@dataclass
+class Interval:
+    """What has happened since the last row of the log: the sum of losses, and what was then."""
+
+    losses: Tensor
+    step: int
+    skipped: int
+    since: float
+    waited: float
 
 
 class Run:
-    """One training run, and its folder of recipe, log, checkpoint and weights.
+    """One training run, and its folder of recipe, log, checkpoints, weights and report.
 
     Continues from the checkpoint if the folder has one; pictures and recipe must then be the same,
     but for a budget that may have grown. `weights.safetensors` is the average that did best on the
     validation pictures, or the newest where there are none. On CUDA where there is a device.
+    Decoded pictures beyond `room_mib` are mapped from disk. Nothing is written before `train`.
     """
 
     def __init__(
@@ -60,37 +80,51 @@ class Run:
         validation: Path | None = None,
         report: Report = print,
         threads: int | None = None,
+        room_mib: float | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
-        self.recipe, self.folder, self.report = recipe, folder, report
-        self.variant = zoo.find(recipe.variant, recipe.scale)
+        self.recipe, self.folder, self.processes = recipe, folder, processes
+        self.report = report if processes.is_first else lambda line: None
+        self.variant = changed(zoo.find(recipe.variant, recipe.scale), recipe.network)
         self.progress = Progress()
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = processes.device()
         torch.manual_seed(recipe.seed)
         self.space = recipe.space or next(iter(network_class(self.variant).spaces), None)
         self.network = build(self.variant, recipe.scale, self.space).to(self.device)
         self.start_sha256 = ""
-        is_new = not (folder / "checkpoint.pt").exists()
-        if is_new:
-            self._start()
+        self.kept: Tensors = {}
+        self.checkpoints = Checkpoints(folder, self.report)
+        if recipe.start is not None:
+            self._start(recipe.start)
         for parameter in self.network.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.to(memory_format=torch.channels_last)
+        processes.prepare(self.network)
         # Buffers too: batch normalisation's running statistics are as much of the network.
         self.current = self.network.state_dict()
         self.average = {name: tensor.clone() for name, tensor in self.current.items()}
         self.optimizers = optimizers(self.network, recipe.optimizer)
-        self.pairs = self._load(data, recipe.data.lr_crop)
-        self.origin = pictures.provenance(data)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
+        self.lesson: Lesson | None = None
+        if recipe.teacher is not None:
+            self.lesson = Lesson(recipe.teacher, self.variant, recipe.scale, self.device)
+        crops = [recipe.data] + ([recipe.finish.data] if recipe.finish else [])
+        largest = max(crop.lr_crop for crop in crops if crop is not None)
+        self.pictures = self._load(data, largest, versions.trained(recipe.data), room_mib)
+        self.origin = packs.provenance(data)
         # Two pixels are left of the smallest picture when its border is cut.
-        self.validation = self._load(validation, 4) if validation else []
-        if not is_new:
+        self.validation: Pictures | None = None
+        if validation is not None:
+            self.validation = self._load(validation, 4, versions.validated(recipe.data))
+        shelves = Shelves(self.pictures, recipe.scale, self.device)
+        self.feed = Feed(shelves, recipe.seed, self.device, processes)
+        self._objectives: dict[bool, Objective] = {}
+        self._lost = 0
+        self._is_kept_anew = False
+        if self.checkpoints.exist:
             self._resume()
-        folder.mkdir(parents=True, exist_ok=True)
-        with beside(folder / "recipe.json") as part:
-            part.write_text(json.dumps(json.loads(msgspec.json.encode(recipe)), indent=2) + "\n")
-        self.log = Log(folder / "log.csv", self.progress.step)
 
     @property
     def fraction(self) -> float:
@@ -103,66 +137,102 @@ class Run:
 
     def train(self, max_minutes: float | None = None, checkpoint_minutes: float = 3.0) -> None:
         """Trains to the end of the budget, or for `max_minutes` of it; a checkpoint either way."""
-        if self.fraction >= 1:
+        if self.fraction >= 1 and not self._is_kept_anew:
             self.report(f"{self.folder}: the run is over; its weights are in weights.safetensors")
             return
-        loss_of = self._compiled_loss()
-        began = clock = saved = shown = time.monotonic()
-        shown_step, losses = self.progress.step, torch.zeros((), device=self.device)
+        self._open_folder()
+        if self.fraction >= 1:
+            self._validate(self._interval())
+        began = clock = saved = time.monotonic()
+        interval = self._interval()
+        limit = math.inf if max_minutes is None else max_minutes * 60
+        stop = False
         with stop_signals() as is_stopped:
-            while self.fraction < 1 and not is_stopped():
-                if max_minutes is not None and clock - began >= max_minutes * 60:
-                    break
-                losses += self._step(loss_of)
+            while self.fraction < 1 and not stop:
+                interval.losses += self._step()
                 now = time.monotonic()
-                self.progress.seconds += now - clock
+                # One decision for all processes, here and below: each has a clock of its own.
+                (self.progress.seconds,) = self.processes.largest(
+                    self.progress.seconds + now - clock
+                )
                 clock = now
                 if self.progress.step % self.recipe.validate_every == 0 or self.fraction >= 1:
-                    count = self.progress.step - shown_step
-                    self._validate(float(losses) / count, count / (now - shown))
-                    losses.zero_()
-                    shown_step, shown = self.progress.step, time.monotonic()
+                    self._validate(interval)
+                    interval = self._interval()
                     # Validating is not training: it must not use up a budget of minutes.
-                    clock = shown
-                if now - saved >= checkpoint_minutes * 60:
-                    self._check(float(losses))
+                    clock = interval.since
+                stop, is_due = self.processes.any(
+                    is_stopped() or clock - began >= limit,
+                    clock - saved >= checkpoint_minutes * 60,
+                )
+                if is_due:
                     self._save()
-                    saved = now
-        self._check(float(losses))
+                    saved = clock
         self._save()
+        if self.processes.is_first:
+            write_report(self.folder)
         if self.fraction < 1:
             self.report(f"step {self.progress.step} is saved; the same command goes on from there")
 
-    def _compiled_loss(self) -> LossOf:
-        if not self.recipe.compile:
-            return self._loss
-        if self.device.type == "cpu" and not has_compiler():
-            self.report("no C++ compiler (g++ or CXX): training goes on without torch.compile")
-            return self._loss
-        return torch.compile(self._loss)
+    def seconds_per_step(self, steps: int) -> float:
+        """How long a step takes here, over `steps` of them after two; the weights do move."""
+        for count in (2, steps):
+            began = time.monotonic()
+            for _ in range(count):
+                self._step()
+        return (time.monotonic() - began) / steps
 
-    def _step(self, loss_of: LossOf) -> Tensor:
-        recipe, step = self.recipe, self.progress.step
-        lr, hr = crops.batch(self.pairs, recipe.scale, recipe.data, recipe.seed, step)
-        loss = loss_of(lr.to(self.device), hr.to(self.device))
-        loss.backward()
-        if recipe.optimizer.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.optimizer.clip)
-        factor = rate(recipe.schedule, step, self.fraction)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["base_lr"] * factor
-            optimizer.step()
-            optimizer.zero_grad()
+    def _step(self) -> Tensor:
+        """One step; its loss, or zero where it is skipped."""
+        finish, step = self.recipe.finish, self.progress.step
+        is_finish = finish is not None and self.fraction >= 1 - finish.share
+        data = finish.data if is_finish and finish is not None else None
+        lr, hr = self.feed(step, data or self.recipe.data)
+        taught = None if self.lesson is None else self.lesson(lr)
+        if self.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()
+        loss = self._objective(is_finish)(lr, hr, taught)
+        self.scaler.scale(loss).backward()
+        is_taken = self._descend(rate(self.recipe.schedule, step, self.fraction))
         self.progress.step += 1
+        if not is_taken:
+            return torch.zeros_like(loss)
         self._update_average()
         return loss.detach()
 
-    def _loss(self, lr: Tensor, hr: Tensor) -> Tensor:
-        is_bf16 = self.recipe.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16):
-            sr = self.network(lr)
-        return F.l1_loss(sr.float(), hr)
+    def _objective(self, is_finish: bool) -> Objective:
+        if is_finish not in self._objectives:
+            if self.recipe.compile and not can_compile(self.device):
+                self.report("no C++ compiler (g++ or CXX): training goes on without torch.compile")
+            finish = self.recipe.finish
+            loss = (finish.loss if is_finish and finish is not None else None) or self.recipe.loss
+            self._objectives[is_finish] = objective(self.network, self.recipe, loss, self.device)
+        return self._objectives[is_finish]
+
+    def _descend(self, factor: float) -> bool:
+        """Moves the weights by their gradients, unless one of those is not finite."""
+        parameters = list(self.network.parameters())
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        self.processes.average(gradients)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        norm = nn.utils.get_total_norm(gradients)
+        is_finite = bool(norm.isfinite())
+        if self.recipe.optimizer.clip is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.recipe.optimizer.clip, norm)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+            if is_finite:
+                optimizer.step()
+            optimizer.zero_grad()
+        if self.scaler.is_enabled():
+            self.scaler.update()
+        self._lost = 0 if is_finite else self._lost + 1
+        self.progress.skipped += not is_finite
+        if self._lost == _LOST_AFTER:
+            self._refuse("no gradient has been finite for so many steps")
+        return is_finite
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -175,43 +245,104 @@ class Run:
         averages = [self.average[name] for name in names]
         torch._foreach_lerp_(averages, [self.current[name] for name in names], 1 - decay)
 
-    def _validate(self, loss: float, speed: float) -> None:
-        self._check(loss)
+    def _interval(self) -> Interval:
+        return Interval(
+            torch.zeros((), device=self.device),
+            self.progress.step,
+            self.progress.skipped,
+            time.monotonic(),
+            self.feed.seconds_waited,
+        )
+
+    def _validate(self, interval: Interval) -> None:
+        seconds = time.monotonic() - interval.since
+        self.processes.average([interval.losses])
+        if not self.processes.is_first:
+            return
+        self._check()
         psnr: float | None = None
-        if self.validation:
-            psnr = mean_psnr(self.network, self.average, self.validation, self.recipe.scale)
+        if self.validation is not None:
+            pairs = self.validation.pairs
+            psnr = mean_psnr(self.network, self._result(), pairs, self.recipe.scale)
         best = self.progress.best_psnr
         if psnr is None or best is None or psnr > best:
             self.progress.best_psnr = psnr
             self._save_weights()
-        lr = self.optimizers[0].param_groups[0]["lr"]
-        minutes = self.progress.seconds / 60
-        self.log.append(Row(self.progress.step, round(minutes, 2), lr, loss, speed, psnr))
-        left = minutes * max(0.0, 1 / self.fraction - 1)
-        shown = "" if psnr is None else f"  val {psnr:.3f} dB"
+        steps = self.progress.step - interval.step
+        taken = steps - (self.progress.skipped - interval.skipped)
+        row = Row(
+            step=self.progress.step,
+            minutes=round(self.progress.seconds / 60, 2),
+            lr=self.optimizers[0].param_groups[0]["lr"],
+            loss=float(interval.losses) / taken if taken else math.nan,
+            steps_per_s=steps / seconds,
+            val_psnr=psnr,
+            waiting_pct=100 * (self.feed.seconds_waited - interval.waited) / seconds,
+        )
+        self.log.append(row)
+        self._tell(row)
+
+    def _tell(self, row: Row) -> None:
+        left = self.progress.seconds / 60 * max(0.0, 1 / self.fraction - 1)
+        skipped = f"  {self.progress.skipped} skipped" if self.progress.skipped else ""
+        shown = "" if row.val_psnr is None else f"  val {row.val_psnr:.3f} dB"
         self.report(
-            f"step {self.progress.step}  loss {loss:.5f}  lr {lr:.2e}  {speed:.1f} steps/s  "
-            f"{left:.1f} min left{shown}"
+            f"step {row.step}  loss {row.loss:.5f}  lr {row.lr:.2e}  {row.steps_per_s:.1f} steps/s"
+            f"  {row.waiting_pct:.1f} % waiting  {left:.1f} min left{skipped}{shown}"
         )
 
-    def _check(self, loss: float) -> None:
+    def _check(self) -> None:
         """Before anything is written: weights that are lost must not replace those that are not."""
-        if not math.isfinite(loss):
-            raise UsageError(
-                f"{self.folder}: the loss is {loss} at step {self.progress.step}; "
-                f"lower the rate or set optimizer.clip"
-            )
+        if not all(bool(tensor.isfinite().all()) for tensor in self.current.values()):
+            self._refuse("the weights are not finite")
 
-    def _load(self, data: Path, smallest_lr: int) -> Sequence[Pair]:
-        return pictures.load(data, self.recipe.scale, self.variant.colour, smallest_lr)
+    def _refuse(self, why: str) -> NoReturn:
+        raise UsageError(
+            f"{self.folder}: {why} at step {self.progress.step}; lower the rate or set "
+            f"optimizer.clip in a new run"
+        )
 
-    def _start(self) -> None:
-        start = self.recipe.start
-        if start is None:
+    def _load(
+        self, data: Path, smallest_lr: int, made: Versions, room_mib: float | None = None
+    ) -> Pictures:
+        colour, scale = self.variant.colour, self.recipe.scale
+        return pictures.load(data, scale, colour, smallest_lr, made, room_mib)
+
+    def _start(self, start: Start) -> None:
+        if self.checkpoints.exist and not start.keep:
             return
         path = start.path()
-        load_strictly(self.network, read_tensors(path), start.weights, start.fresh)
+        tensors = read_tensors(path)
+        load_strictly(self.network, tensors, start.weights, start.fresh)
         self.start_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        if start.keep:
+            own = {n: t for n, t in tensors.items() if n.split(".")[0] not in start.fresh}
+            self.kept = {n: t.to(self.device) for n, t in own.items() if t.is_floating_point()}
+
+    def _result(self) -> Tensors:
+        """The weights that are validated and saved: the average, and what is kept of the start."""
+        if self.recipe.start is None or not self.kept:
+            return self.average
+        keep = self.recipe.start.keep
+        blended = {n: torch.lerp(self.average[n], t, keep) for n, t in self.kept.items()}
+        return self.average | blended
+
+    def _open_folder(self) -> None:
+        if not self.processes.is_first:
+            return
+        with self.checkpoints.writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        described = {
+            "recipe.json": json.loads(msgspec.json.encode(self.recipe)),
+            "environment.json": environment(),
+        }
+        for name, content in described.items():
+            path = self.folder / name
+            with self.checkpoints.writing(path), beside(path) as part:
+                part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        self.log = Log(self.folder / "log.csv", self.progress.step)
+        if self.pictures.modes:
+            self.report(f"of {len(self.pictures.pairs)} pictures {self.pictures.modes}")
 
     def _save_weights(self) -> None:
         facts = Trained(
@@ -226,34 +357,46 @@ class Run:
             data=self.origin.source,
             data_licence=self.origin.licence,
             torch=str(torch.__version__),
+            device=device_name(self.device),
         )
-        save_weights(self.folder / "weights.safetensors", self.average, facts)
+        path = self.folder / "weights.safetensors"
+        with self.checkpoints.writing(path):
+            save_weights(path, self._result(), facts)
 
     def _save(self) -> None:
-        state = {
-            "recipe": msgspec.json.encode(self.recipe).decode(),
-            "start_sha256": self.start_sha256,
-            "pictures": checkpoint.fingerprint(self.pairs),
-            "validation": checkpoint.fingerprint(self.validation),
-            "progress": vars(self.progress),
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-        }
-        checkpoint.save_checkpoint(self.folder / "checkpoint.pt", state)
+        if not self.processes.is_first:
+            return
+        self._check()
+        self.checkpoints.save(
+            {
+                "recipe": msgspec.json.encode(self.recipe).decode(),
+                "start_sha256": self.start_sha256,
+                "pictures": fingerprint(self.pictures.pairs),
+                "validation": self._validation_fingerprint(),
+                # Crops and their degradation follow from the recipe's seed and the step alone:
+                # the step is all of the random state, and the place in the data.
+                "progress": vars(self.progress),
+                "network": self.network.state_dict(),
+                "average": self.average,
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "scaler": self.scaler.state_dict(),
+            }
+        )
 
     def _resume(self) -> None:
-        state = checkpoint.read_checkpoint(self.folder / "checkpoint.pt", self.device)
+        state = self.checkpoints.read(self.device)
         before = msgspec.json.decode(state["recipe"], type=Recipe)
-        # A longer schedule is the same run, given more.
-        if msgspec.structs.replace(before, schedule=self.recipe.schedule) != self.recipe:
+        # A longer schedule is the same run, given more; what is kept is chosen at its end.
+        if _but_for_the_end(before) != _but_for_the_end(self.recipe):
             raise UsageError(f"{self.folder}: is a run of another recipe; give a new folder")
-        if state["pictures"] != checkpoint.fingerprint(self.pairs):
+        if state["pictures"] != fingerprint(self.pictures.pairs):
             raise UsageError(f"{self.folder}: is a run on other pictures; give a new folder")
-        if state["validation"] != checkpoint.fingerprint(self.validation):
+        if state["validation"] != self._validation_fingerprint():
             raise UsageError(
                 f"{self.folder}: is a run with other validation pictures; give it the same ones"
             )
+        if self.kept and self.start_sha256 != state["start_sha256"]:
+            raise UsageError(f"{self.folder}: is a run that started from other weights")
         self.start_sha256 = state["start_sha256"]
         self.progress = Progress(**state["progress"])
         self.network.load_state_dict(state["network"])
@@ -261,25 +404,18 @@ class Run:
             self.average[name].copy_(tensor)
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
+        self._is_kept_anew = before.start != self.recipe.start
+        if self._is_kept_anew:
+            self.progress.best_psnr = None
         self.report(f"going on from step {self.progress.step}")
 
-
-def has_compiler() -> bool:
-    """Whether torch.compile finds what it needs on this machine."""
-    return shutil.which(os.environ.get("CXX", "g++")) is not None
+    def _validation_fingerprint(self) -> str:
+        return fingerprint(self.validation.pairs if self.validation is not None else ())
 
 
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM has come: they end a run between two steps, never within one."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda n, frame: received.append(n)) for number in numbers]
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+def _but_for_the_end(recipe: Recipe) -> Recipe:
+    """What makes a run what it is, whatever its budget and the share of its start that is kept."""
+    start = recipe.start and msgspec.structs.replace(recipe.start, keep=0.0)
+    return msgspec.structs.replace(recipe, start=start, schedule=Schedule(steps=1))
