@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from leansr import Upscaler
-from leansr.errors import UsageError
+from leansr.errors import UsageError, WeightsError
 from leansr.image import codecs
 from leansr.runtime import batch
+from leansr.runtime.choice import Upscalers
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def folder(tmp_path, photo):
 
 
 def run(jobs, existing="error"):
-    return list(batch.run(jobs, Upscaler, existing))
+    return list(batch.run(jobs, Upscalers(), existing))
 
 
 def statuses(outcomes):
@@ -62,13 +63,13 @@ def test_existing_outputs(folder, tmp_path):
 
 
 def test_nothing_is_loaded_when_nothing_is_to_do(folder, tmp_path):
-    def never():
-        raise AssertionError
-
     out = tmp_path / "out"
     run(batch.plan([folder / "a.png"], out, 2))
+    never = Upscalers(weights="missing.onnx")
     (outcome,) = batch.run(batch.plan([folder / "a.png"], out, 2), never, "skip")
     assert outcome.status == "skipped"
+    with pytest.raises(WeightsError, match=r"missing\.onnx"):
+        list(batch.run(batch.plan([folder / "b.jpg"], out, 2), never, "skip"))
 
 
 def test_two_sources_of_one_name(folder, tmp_path):

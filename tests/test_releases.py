@@ -11,16 +11,17 @@ import pytest
 
 from leansr import zoo
 from leansr.errors import WeightsError
-from leansr.zoo.release import folder, release_of, releases
+from leansr.zoo.release import KINDS, every_release, folder, release_of, releases, stem
 
-EACH = pytest.mark.parametrize("release", releases().values(), ids=lambda r: r.onnx.stem)
+EACH = pytest.mark.parametrize("release", every_release(), ids=lambda r: r.onnx.stem)
 
 
 @EACH
 def test_files_are_those_of_the_card(release):
     for path, stated in ((release.onnx, "onnx"), (release.tensors, "tensors")):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == release.card[stated]["sha256"]
-    assert release.onnx.stem == f"{release.variant}_x{release.scale}"
+    assert release.kind in KINDS
+    assert release.onnx.stem == stem(release.variant, release.scale, release.kind)
     assert release.card["schema"] == 1
     assert release.card["licence"]
     assert release.card["training"]["data_licence"] != "not stated"
@@ -65,10 +66,13 @@ def test_no_path_of_any_machine(release):
 
 
 def test_no_stray_files():
-    known = {p for r in releases().values() for p in (r.onnx, r.tensors)}
+    known = {p for r in every_release() for p in (r.onnx, r.tensors)}
+    assert sum(len(releases(kind)) for kind in KINDS) == len(every_release())
     assert {p for p in folder().iterdir() if p.suffix in (".onnx", ".safetensors")} == known
 
 
 def test_unreleased_is_an_error():
     with pytest.raises(WeightsError, match="has no released weights"):
         release_of("sesr-m5", 3)
+    with pytest.raises(WeightsError, match="has no photo weights"):
+        release_of("sesr-m5", 3, "photo")

@@ -7,7 +7,7 @@ import click
 from leansr import zoo
 from leansr.cli import options
 from leansr.zoo.costs import costs
-from leansr.zoo.release import releases
+from leansr.zoo.release import KINDS, releases
 
 
 @click.command()
@@ -26,19 +26,23 @@ def command(as_json: bool) -> None:
             f"{row['params']:>9}",
             f"{row['multi_adds'] / 1e9:9.2f}G",
             *(f"{row[f'{name}_psnr_y'] or '-':>8}" for name in ("set5", "set14")),
-            "yes" if row["has_weights"] else "no",
+            ", ".join(row["inputs"]) or "no",
         ]
         click.echo("  ".join(cells))
-    click.echo("Multi-Adds for a 1280 x 720 output; luma PSNR of the released file, see the cards.")
+    click.echo(
+        "Multi-Adds for a 1280 x 720 output; luma PSNR of the released file for clean pictures, "
+        "see the cards."
+    )
 
 
 def _rows() -> list[dict[str, Any]]:
-    known = releases()
+    known = {kind: releases(kind) for kind in KINDS}
     rows = []
     for variant in zoo.VARIANTS.values():
         for scale in variant.scales:
-            release = known.get((variant.name, scale))
-            cost = costs()[variant.name, scale]
+            key = variant.name, scale
+            release = known["clean"].get(key)
+            cost = costs()[key]
             rows.append(
                 {
                     "variant": variant.name,
@@ -48,6 +52,7 @@ def _rows() -> list[dict[str, Any]]:
                     "set5_psnr_y": release.psnr_y("Set5") if release else None,
                     "set14_psnr_y": release.psnr_y("Set14") if release else None,
                     "has_weights": release is not None,
+                    "inputs": [kind for kind in KINDS if key in known[kind]],
                     "source": variant.source,
                 }
             )

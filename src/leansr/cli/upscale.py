@@ -7,10 +7,10 @@ from typing import Literal
 
 import click
 
-from leansr import zoo
 from leansr.cli import options
 from leansr.runtime import batch
-from leansr.runtime.upscaler import BACKENDS, Backend, Upscaler
+from leansr.runtime.choice import INPUTS, Input, Upscalers
+from leansr.runtime.upscaler import BACKENDS, Backend
 
 
 @click.command()
@@ -18,6 +18,13 @@ from leansr.runtime.upscaler import BACKENDS, Backend, Upscaler
 @click.option("-o", "--output", type=options.ANY_PATH, metavar="OUT", help="File or folder.")
 @click.option("--model", default="sesr-m5", show_default=True, help="See `leansr models`.")
 @options.scale
+@click.option(
+    "--input",
+    type=click.Choice(INPUTS),
+    default="auto",
+    show_default=True,
+    help="What the pictures are: auto takes strongly compressed JPEGs for photos.",
+)
 @click.option(
     "--tile",
     type=options.Tile(),
@@ -35,17 +42,20 @@ from leansr.runtime.upscaler import BACKENDS, Backend, Upscaler
 )
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--skip-existing", is_flag=True, help="Leave outputs that exist alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Say which weights each picture got, and why.")
 def command(
     inputs: tuple[Path, ...],
     output: Path | None,
     model: str,
     scale: int,
+    input: Input,
     tile: int | Literal["auto", "off"],
     backend: Backend,
     threads: int | None,
     weights: Path | None,
     overwrite: bool,
     skip_existing: bool,
+    verbose: bool,
 ) -> None:
     """Upscale pictures.
 
@@ -55,14 +65,12 @@ def command(
     if overwrite and skip_existing:
         raise click.UsageError("--overwrite and --skip-existing exclude each other")
     existing: batch.Existing = "overwrite" if overwrite else "skip" if skip_existing else "error"
-
-    def upscaler() -> Upscaler:
-        return Upscaler(model, scale, backend=backend, threads=threads, tile=tile, weights=weights)
-
-    zoo.find(model, scale)
+    upscalers = Upscalers(
+        model, scale, input, backend=backend, threads=threads, tile=tile, weights=weights
+    )
     jobs = batch.plan(inputs, output, scale)
     failures = 0
-    outcomes = batch.run(jobs, upscaler, existing)
+    outcomes = batch.run(jobs, upscalers, existing)
     hidden = len(jobs) < 2 or sys.stderr is None or not sys.stderr.isatty()
     with click.progressbar(
         outcomes, length=len(jobs), label="Upscaling", file=sys.stderr, hidden=hidden
@@ -71,7 +79,10 @@ def command(
             if outcome.error is not None:
                 failures += 1
                 options.print_error(outcome.error)
-            elif outcome.status == "done":
+            elif outcome.choice is not None:
+                if verbose:
+                    line = f"{outcome.job.source}: {outcome.choice.words}"
+                    click.echo(options.printable(line), err=True)
                 # As bytes: a name need not be text in the encoding of stdout.
                 click.echo(os.fsencode(outcome.job.target))
     sys.exit(1 if failures else 0)

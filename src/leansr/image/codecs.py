@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from leansr.errors import PictureError
+from leansr.image import jpeg
 from leansr.image.picture import MODES, Picture
 
 # Suffix: Pillow's format and how it is written. JPEG and WebP at 95: no visible loss at twice the
@@ -59,11 +61,12 @@ def decode(content: bytes, name: str) -> Picture:
         with Image.open(io.BytesIO(content)) as image:
             _refuse_unsupported(name, image)
             icc_profile = image.info.get("icc_profile")
+            jpeg_quality = _jpeg_quality(image)
             upright, exif = _upright(image)
             pixels = np.asarray(upright)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    return Picture(pixels, image.mode, icc_profile, exif)
+    return Picture(pixels, image.mode, icc_profile, exif, jpeg_quality)
 
 
 def write(picture: Picture, path: Path) -> None:
@@ -154,6 +157,16 @@ def _refuse_png_depth(name: str, content: bytes) -> None:
         raise PictureError(f"{name}: is not a valid PNG (it does not begin with IHDR)")
     if content[24] != 8:
         raise PictureError(f"{name}: {content[24]}-bit PNG is not supported yet; save it as 8-bit")
+
+
+def _jpeg_quality(image: Image.Image) -> int | None:
+    """By the table of the first component, which is luma where there is one; None if no JPEG."""
+    if not isinstance(image, JpegImageFile):
+        return None
+    *_, number = image.layer[0]
+    table = image.quantization.get(number)
+    # A table may come as late as before the first scan that needs it; Pillow reads on to that scan.
+    return None if table is None else jpeg.quality(table)
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bytes | None]:

@@ -14,13 +14,15 @@ MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 class Picture:
     """Pixels `(H, W, C)` of `mode`, upright, with the ICC profile and EXIF they came with.
 
-    `exif` says nothing of an orientation any more: it has been applied.
+    `exif` says nothing of an orientation any more: it has been applied. `jpeg_quality`, 1 to 100 on
+    the IJG's scale, is that of the JPEG they came in, None if they came in none.
     """
 
     pixels: Pixels
     mode: str
     icc_profile: bytes | None = None
     exif: bytes | None = None
+    jpeg_quality: int | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

@@ -1,7 +1,7 @@
 """Files and folders of pictures: what goes where, and one bad file that does not stop the rest."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +9,7 @@ from typing import Literal
 from leansr.errors import PictureError, UsageError
 from leansr.image import codecs
 from leansr.image.codecs import FORMATS, UNSUPPORTED
-from leansr.runtime.upscaler import Upscaler
+from leansr.runtime.choice import Choice, Upscalers
 
 Existing = Literal["error", "overwrite", "skip"]
 
@@ -24,11 +24,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: done, skipped, or failed for `error`."""
+    """What became of a job: done with the weights of `choice`, skipped, or failed for `error`."""
 
     job: Job
     status: Literal["done", "skipped", "failed"]
     error: PictureError | None = None
+    choice: Choice | None = None
 
 
 def plan(inputs: Sequence[Path], output: Path | None, scale: int) -> list[Job]:
@@ -50,14 +51,8 @@ def plan(inputs: Sequence[Path], output: Path | None, scale: int) -> list[Job]:
     return list(dict.fromkeys(jobs))
 
 
-def run(
-    jobs: Sequence[Job], upscaler: Callable[[], Upscaler], existing: Existing
-) -> Iterator[Outcome]:
-    """Does the jobs one after the other and yields what became of each.
-
-    `upscaler` is called once, when the first picture that is needed has been found.
-    """
-    ready: Upscaler | None = None
+def run(jobs: Sequence[Job], upscalers: Upscalers, existing: Existing) -> Iterator[Outcome]:
+    """Does the jobs one after the other and yields what became of each."""
     sources = {_real(job.source) for job in jobs}
     taken: set[str] = set()
     for job in jobs:
@@ -71,19 +66,19 @@ def run(
             if not _is_wanted(job, existing):
                 yield Outcome(job, "skipped")
                 continue
-            if ready is None:
-                ready = upscaler()
-            upscale_file(ready, job)
+            choice = upscale_file(upscalers, job)
         except PictureError as error:
             yield Outcome(job, "failed", error)
         else:
-            yield Outcome(job, "done")
+            yield Outcome(job, "done", choice=choice)
 
 
-def upscale_file(upscaler: Upscaler, job: Job) -> None:
+def upscale_file(upscalers: Upscalers, job: Job) -> Choice:
     """Reads, upscales and writes one picture; PictureError if that cannot be."""
     picture = codecs.read(job.source)
-    codecs.check_format(picture, job.target, upscaler.scale)
+    codecs.check_format(picture, job.target, upscalers.scale)
+    choice = upscalers.choose(picture)
+    upscaler = upscalers.of(choice.kind)
     try:
         pixels = upscaler(picture.pixels)
     except MemoryError as cause:
@@ -91,6 +86,7 @@ def upscale_file(upscaler: Upscaler, job: Job) -> None:
             f"{job.source}: does not fit into memory; try a smaller --tile or fewer --threads"
         ) from cause
     codecs.write(picture.with_pixels(pixels), job.target)
+    return choice
 
 
 def _into(inputs: Sequence[Path], output: Path) -> list[Job]:

@@ -15,7 +15,7 @@ from leansr.image.colour import grey_from_luma, grey_luma, rgb_from_ycbcr, ycbcr
 from leansr.image.resize import resize
 from leansr.runtime.onnx_session import OnnxSession
 from leansr.runtime.tiling import Span, tiles
-from leansr.zoo.release import release_of
+from leansr.zoo.release import KINDS, Kind, release_of
 
 Backend = Literal["auto", "onnxruntime"]
 BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime")
@@ -34,7 +34,9 @@ class Upscaler:
     `tile` is the side of the tiles in LR pixels, "auto", or "off" for the whole picture at once;
     whichever it is, the result is the same to float rounding. A network that looks at the whole
     picture gets it whole by "auto", and a side is a UsageError. `threads` is all cores if None.
-    `weights` is an ONNX file of `leansr export` in place of the released one.
+    `input` says what the arrays are: "clean", or "photo" for those that were compressed (not every
+    model has weights for them). `weights` is an ONNX file of `leansr export` in place of the
+    released ones.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Upscaler:
         backend: Backend = "auto",
         threads: int | None = None,
         tile: int | Literal["auto", "off"] = "auto",
+        input: Kind = "clean",
         weights: str | Path | None = None,
     ) -> None:
         variant = zoo.find(model, scale)
@@ -54,7 +57,9 @@ class Upscaler:
             raise UsageError(f"threads are 1 or more, not {threads}")
         if tile not in ("auto", "off") and not (isinstance(tile, int) and tile >= 1):
             raise UsageError(f"a tile is auto, off or 1 pixel or more a side, not {tile}")
-        path = Path(weights) if weights is not None else release_of(model, scale).onnx
+        if input not in KINDS:
+            raise UsageError(f"{input}: pixels are one of {', '.join(KINDS)}; a file can be auto")
+        path = onnx_of(model, scale, input, weights)
         self._threads = threads or available_cores()
         if variant.is_global and tile == "auto":
             tile = "off"
@@ -141,6 +146,21 @@ class Upscaler:
             lr = np.pad(lr, [*((0, m) for m in missing), (0, 0)], mode="edge")
         sr = self._network(lr)
         return sr[: height * self.scale, : width * self.scale]
+
+
+def onnx_of(model: str, scale: int, input: Kind, weights: str | Path | None) -> Path:
+    """The file `weights`, or the released one for pictures of the kind `input`.
+
+    UsageError if both are asked for, WeightsError if none is released.
+    """
+    if weights is None:
+        return release_of(model, scale, input).onnx
+    if input == "photo":
+        raise UsageError(
+            f"{weights}: --weights and --input photo exclude each other: photo weights are "
+            f"released ones"
+        )
+    return Path(weights)
 
 
 def available_cores() -> int:

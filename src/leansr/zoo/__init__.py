@@ -18,6 +18,11 @@ def find(name: str, scale: int) -> Variant:
     try:
         variant = VARIANTS[name]
     except KeyError:
+        of = name.removesuffix("-photo")
+        if of in VARIANTS:
+            raise UsageError(
+                f"{name}: are weights of {of}, for `leansr upscale --model {of} --input photo`"
+            ) from None
         close = difflib.get_close_matches(name, VARIANTS, n=1)
         hint = f"did you mean {close[0]}?" if close else "`leansr models` lists them"
         raise UsageError(f"{name}: no such variant; {hint}") from None

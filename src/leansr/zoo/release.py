@@ -4,9 +4,13 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from leansr.errors import WeightsError
+
+# What pictures weights are for: clean ones, or photos, which are compressed.
+Kind = Literal["clean", "photo"]
+KINDS: tuple[Kind, ...] = ("clean", "photo")
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,12 @@ class Release:
     onnx: Path
     tensors: Path
     card: dict[str, Any]
+
+    @property
+    def kind(self) -> Kind:
+        """What pictures it is for; a card that does not say so is of weights for clean ones."""
+        kind: Kind = self.card.get("input", "clean")
+        return kind
 
     def psnr_y(self, benchmark: str) -> float | None:
         """Luma PSNR in dB that the card states for a benchmark, if it does."""
@@ -32,28 +42,37 @@ def folder() -> Path:
     return Path(str(resources.files("leansr.zoo") / "weights"))
 
 
-def releases() -> dict[tuple[str, int], Release]:
-    """Every release by variant and scale, read from the cards alone."""
-    result = {}
+def stem(variant: str, scale: int, kind: Kind = "clean") -> str:
+    """What the files of a release are called: `sesr-m11_x2`, `sesr-m11-photo_x2`."""
+    return f"{variant}{'' if kind == 'clean' else f'-{kind}'}_x{scale}"
+
+
+def every_release() -> list[Release]:
+    """The releases of both kinds, read from the cards alone."""
+    result = []
     for path in sorted(folder().glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
-        key = card["variant"], card["scale"]
-        result[key] = Release(
-            *key,
-            path.with_name(card["onnx"]["file"]),
-            path.with_name(card["tensors"]["file"]),
-            card,
-        )
+        onnx, tensors = (path.with_name(card[part]["file"]) for part in ("onnx", "tensors"))
+        result.append(Release(card["variant"], card["scale"], onnx, tensors, card))
     return result
 
 
-def release_of(variant: str, scale: int) -> Release:
-    """The release of a variant at a scale; WeightsError if there is none."""
-    known = releases()
-    try:
+def releases(kind: Kind = "clean") -> dict[tuple[str, int], Release]:
+    """Every release of a kind by variant and scale."""
+    return {(r.variant, r.scale): r for r in every_release() if r.kind == kind}
+
+
+def release_of(variant: str, scale: int, kind: Kind = "clean") -> Release:
+    """The release of a variant at a scale; WeightsError if there is none of that kind."""
+    known = releases(kind)
+    if (variant, scale) in known:
         return known[variant, scale]
-    except KeyError:
-        names = ", ".join(f"{name} x{at}" for name, at in known)
+    names = ", ".join(f"{name} x{at}" for name, at in known) or "none yet"
+    if kind == "photo":
         raise WeightsError(
-            f"{variant} x{scale}: has no released weights; give --weights, or use one of {names}"
-        ) from None
+            f"{variant} x{scale}: has no photo weights, and --input photo asks for them; "
+            f"those that have them: {names}"
+        )
+    raise WeightsError(
+        f"{variant} x{scale}: has no released weights; give --weights, or use one of {names}"
+    )
