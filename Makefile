@@ -2,7 +2,13 @@
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-lab test-no-torch check format docs clean
+# What `make zoo` trains on and chooses weights by.
+ZOO_DATA ?= ../shared/data/train
+ZOO_VALIDATION ?= ../shared/data/validation
+ZOO := $(shell sed 's/\#.*//' weights/queue.txt)
+
+.PHONY: demo test test-lab test-no-torch check format docs zoo clean
+.NOTPARALLEL: zoo
 
 demo: .venv-demo/ready            ## upscale a photo; needs no torch
 	.venv-demo/bin/python demo/demo.py
@@ -30,6 +36,12 @@ docs: .venv/ready                 ## write the table of costs, the reproductions
 	.venv/bin/python -m leansr.lab.measure.costs
 	.venv/bin/python docs/reproductions.py
 	.venv/bin/cog -r -I docs README.md docs/*.md
+
+zoo: $(ZOO:%=zoo/%)               ## go on with weights/queue.txt; runs that are over end at once
+
+zoo/%: .venv/ready
+	nice -n 19 .venv/bin/python -m leansr train $* \
+		--data $(ZOO_DATA) --validation $(ZOO_VALIDATION) --run runs/$*
 
 clean:
 	rm -rf .venv .venv-core .venv-demo

@@ -18,7 +18,7 @@ from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.export.release import export
 from leansr.lab.nets import build
 from leansr.lab.train.trainer import Run
-from leansr.zoo.release import releases
+from leansr.zoo.release import every_release, releases
 
 SMALL = [("sesr-m3", 2), ("sesr-m3", 4), ("sesr-m5-hw", 2)]
 
@@ -222,7 +222,7 @@ def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny, photo):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "partly", "w.safetensors"]
 
 
-@pytest.mark.parametrize("release", releases().values(), ids=lambda r: r.onnx.stem)
+@pytest.mark.parametrize("release", every_release(), ids=lambda r: r.onnx.stem)
 def test_released_tensors_and_graph_are_one_network(release):
     network = build(zoo.find(release.variant, release.scale), release.scale)
     network.load_state_dict(safetensors.torch.load_file(release.tensors))

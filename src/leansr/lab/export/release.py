@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import onnx
 import safetensors.torch
+from torch import Tensor
 
 from leansr import zoo
 from leansr.errors import ExportError
 from leansr.image.codecs import beside
+from leansr.lab.export.card import origin, printed
 from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.measure.complexity import complexity, lr_size
@@ -23,6 +24,7 @@ from leansr.lab.weights import Facts, Trained, load_network
 from leansr.runtime.benchmarks import open_folder
 from leansr.runtime.evaluate import evaluate
 from leansr.runtime.upscaler import Upscaler
+from leansr.zoo.release import Kind
 
 
 def export(
@@ -36,13 +38,14 @@ def export(
     """Writes `target` (.onnx), and beside it .safetensors and .json; returns the card.
 
     `benchmarks` are folders that the ONNX file is measured on, `licence` is that of the weights.
-    Nothing is written if the weights are not `model`'s at `scale`, ONNX Runtime and torch
-    disagree, or a benchmark cannot be measured.
+    Nothing is written if the weights are not `model`'s at `scale` or of a changed network, ONNX
+    Runtime and torch disagree, or a benchmark cannot be measured.
     """
     if target.suffix != ".onnx":
         raise ExportError(f"{target}: a release is written as FILE.onnx")
     variant = zoo.find(model, scale)
     network, facts = load_network(weights, model, scale)
+    _refuse_changed(weights, facts)
     deployed = network.deploy()
     graph = to_onnx(deployed, variant, scale)
     tensors = {name: tensor.contiguous() for name, tensor in deployed.state_dict().items()}
@@ -57,12 +60,13 @@ def export(
         beside(target) as onnx_part,
     ):
         onnx.save(graph, onnx_part)
-        tensor_part.write_bytes(safetensors.torch.save(tensors, label))
+        tensor_part.write_bytes(_tensor_file(tensors, label))
         card = {
             "schema": 1,
             "variant": model,
             "scale": scale,
             "colour": variant.colour,
+            "input": _kind(facts),
             "halo": halo(graph),
             "onnx": {"file": target.name, "sha256": _sha256(onnx_part)},
             "tensors": {"file": tensor_path.name, "sha256": _sha256(tensor_part)},
@@ -74,7 +78,7 @@ def export(
                 _measured(name, folder, model, scale, onnx_part)
                 for name, folder in benchmarks.items()
             ],
-            **_origin(facts),
+            **origin(facts),
             "date": datetime.now(UTC).date().isoformat(),
         }
         card_part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -90,20 +94,45 @@ def upscaler_of(weights: Path, model: str, scale: int, threads: int | None = Non
         return Upscaler(model, scale, weights=path, threads=threads)
 
 
+def _refuse_changed(weights: Path, facts: Facts) -> None:
+    if isinstance(facts, Trained) and facts.recipe.network:
+        changes = ", ".join(f"{name} = {value}" for name, value in facts.recipe.network.items())
+        raise ExportError(
+            f"{weights}: is {facts.variant} with changes ({changes}), which cannot be released as "
+            f"{facts.variant}"
+        )
+
+
+def _kind(facts: Facts) -> Kind:
+    """What pictures weights are for, by what they were trained on."""
+    is_photo = isinstance(facts, Trained) and facts.recipe.data.degradation == "photo"
+    return "photo" if is_photo else "clean"
+
+
 def _measured(name: str, folder: Path, model: str, scale: int, file: Path) -> dict[str, Any]:
     result = evaluate(Upscaler(model, scale, weights=file), scale, open_folder(folder, scale))
     if result.failures:
         # A card's mean is over the whole benchmark, or it is not that benchmark's.
         raise result.failures[0].error
     figures = {key: round(value, 4) for key, value in result.figures_as_json().items()}
-    return {"benchmark": name, **figures, "protocol": asdict(result.protocol)}
+    return {
+        "benchmark": name,
+        **figures,
+        "paper": printed(model, scale, name),
+        "protocol": asdict(result.protocol),
+    }
 
 
-def _origin(facts: Facts) -> dict[str, Any]:
-    """What the weights file says of itself, under what made it."""
-    told: dict[str, Any] = msgspec.to_builtins(facts)
-    kept = {key: value for key, value in told.items() if key not in ("variant", "scale", "space")}
-    return {"training" if isinstance(facts, Trained) else "imported": kept}
+def _tensor_file(tensors: Mapping[str, Tensor], label: Mapping[str, str]) -> bytes:
+    """A safetensors file, the same bytes at every export: `label` is written in its own order."""
+    content = safetensors.torch.save(dict(tensors), dict(label))
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    # The library writes these pairs in an order that differs from process to process.
+    header["__metadata__"] = dict(label)
+    told = json.dumps(header, separators=(",", ":")).encode()
+    told += b" " * (-len(told) % 8)
+    return len(told).to_bytes(8, "little") + told + content[8 + length :]
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,9 @@ TITLES = {
     "sesr": "SESR",
 }
 PAPERS = tuple(TITLES)
+# Where each paper compares whole networks, letter by letter; in its other tables stand ablations,
+# often of networks that were trained for less.
+WHOLE_TABLES = {"bsrn": "5", "fmen": "3", "mdrn": "5", "study": "123", "sesr": "12"}
 
 
 def rows(name: str) -> list[dict[str, str]]:

@@ -14,9 +14,6 @@ Cost = Literal["multi_adds", "params", "measured_ms"]
 COSTS: tuple[Cost, ...] = ("multi_adds", "params", "measured_ms")
 BENCHMARKS = ("Set5", "Set14", "B100", "Urban100", "Manga109")
 
-# Where each paper compares whole networks; in its other tables stand ablations, often of
-# networks that were trained for less.
-_TABLES = {"bsrn": "5", "fmen": "3", "mdrn": "5", "study": "123", "sesr": "12"}
 _COLUMNS = {"multi_adds": ("macs_g", 1e9), "params": ("params_k", 1e3)}
 
 
@@ -91,7 +88,7 @@ def _rows(scale: int, benchmark: str) -> list[tuple[Kind, dict[str, str], float]
     column = f"{benchmark.lower()}_psnr"
     own: list[tuple[Kind, dict[str, str], float]] = []
     others: list[tuple[Kind, dict[str, str], float]] = []
-    for paper, tables in _TABLES.items():
+    for paper, tables in papers.WHOLE_TABLES.items():
         for row in papers.rows(paper):
             if row["table"] in tables and row["scale"] == str(scale) and row[column]:
                 variant = zoo.VARIANTS.get(row["variant"])
