@@ -38,14 +38,14 @@ def test_one_in_two_is_untouched_and_none_is_ruined(photo):
     # The lowest quality does most of the harm; blur and noise add little to it.
     strongest = degradation.jpeg(picture, 30).astype(float)
     assert worst > psnr(strongest, picture.astype(float)) - 3
-    assert len({version.tobytes() for version in made}) > 100
+    assert len({version.tobytes() for version in made}) > 60
 
 
 def test_blocks_begin_anywhere(photo):
     """Where differences across columns stand out, a grid of eight begins."""
     grids = set()
     smooth = np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(4)))[:128, :128]
-    for version in versions(smooth, 500):
+    for version in versions(smooth, 800):
         steps = np.abs(np.diff(version[..., 1].astype(int), axis=1)).mean(axis=0)
         by_place = [steps[at::8].mean() for at in range(8)]
         order = np.sort(by_place)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from leansr.lab.train.loss import loss_of, spectral
+from leansr.lab.train.objective import can_compile
 from leansr.lab.train.recipe import Loss
-from leansr.lab.train.trainer import has_compiler
 
 
 @pytest.fixture
@@ -57,7 +57,9 @@ def test_spectra_by_numpy(pair, height, width):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
+@pytest.mark.skipif(
+    not can_compile(torch.device("cpu")), reason="torch.compile needs a C++ compiler"
+)
 def test_compiled_in_one_piece(pair):
     """Without a word of torch.compile, which warns of what it cannot take."""
     sr, hr = pair

@@ -1,6 +1,8 @@
 import json
+import tempfile
 import zipfile
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,3 +266,10 @@ def test_candidates_prefer_detail(tmp_path, photo):
         shares.append((lr.std(dim=(1, 2, 3)) > 0).float().mean().item())
     # Half the places are flat; three in a row are with probability 1 / 8.
     assert shares == pytest.approx([1 / 2, 7 / 8], abs=0.06)
+
+
+def test_no_room_on_disk(pictures_folder, monkeypatch):
+    with Path("/dev/full").open("w+b", buffering=0) as full:
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full)
+        with pytest.raises(DataError, match=r"cannot hold .*\(No space left.*TMPDIR"):
+            pictures.load(pictures_folder, 2, "y", room_mib=0.002)

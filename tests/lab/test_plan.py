@@ -227,7 +227,7 @@ def test_the_parts_of_a_recipe_in_words(tiny, facts):
         loss=Loss(name="charbonnier", fft=0.05),
         teacher=Teacher(weights="sesr-xl_x2", weight=0.25, self_ensemble=True),
         finish=Finish(share=0.1, data=Data(lr_crop=64, batch=4), loss=Loss(name="l2")),
-        start=Start(weights="sesr-m5_x2", fresh=("first", "last")),
+        start=Start(weights="sesr-m5_x2", fresh=("first", "last"), keep=0.25),
         data=Data(lr_crop=8, batch=2, candidates=3, degradation="photo", versions=5),
     )
     told = dict(lines(Plan(recipe=recipe, **facts)))
@@ -236,7 +236,7 @@ def test_the_parts_of_a_recipe_in_words(tiny, facts):
         "its eight ways"
     )
     assert told["at the end"] == "over the last 10%, 4 of 64 x 64 LR pixels a step, loss l2"
-    assert told["start"] == "sesr-m5_x2, but for first, last"
+    assert told["start"] == ("sesr-m5_x2, but for first, last; 25% of it stay in what is saved")
     assert told["crops"] == (
         "2 of 8 x 8 LR pixels a step, of 3 places the one with the most detail; LR degraded like a "
         "photo, 5 versions of each picture"

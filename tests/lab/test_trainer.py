@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 
 from leansr import zoo
-from leansr.errors import DataError, UsageError, WeightsError
+from leansr.errors import DataError, MeasureError, UsageError, WeightsError
 from leansr.lab import weights as weights_file
 from leansr.lab.nets import build
 from leansr.lab.train import crops
@@ -20,7 +20,6 @@ from leansr.lab.train.recipe import Data, Finish, Loss, Optimizer, Schedule, Sta
 from leansr.lab.train.schedule import rate
 from leansr.lab.train.trainer import Run
 from leansr.lab.train.validation import mean_psnr
-from leansr.zoo.release import release_of
 
 
 def log_of(folder):
@@ -488,24 +487,31 @@ def test_pictures_on_disk_train_the_same(tmp_path, pictures_folder, tiny):
     assert_same(state(tmp_path / "memory")["network"], state(tmp_path / "disk")["network"])
 
 
-def test_what_is_kept_of_the_start_lies_between(tmp_path, pictures_folder, tiny):
-    """Chosen from the beginning or at the end, the run is the same and so are its weights."""
+@pytest.mark.parametrize(
+    ("fault", "error", "told"),
+    [
+        (
+            torch.AcceleratorError("CUDA error: lost\nmore"),
+            MeasureError,
+            "at step 4 .CUDA error: los",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory"), UsageError, "too little memory for a step"),
+    ],
+)
+def test_a_device_that_fails(tmp_path, pictures_folder, tiny, fault, error, told):
+    """In one line, and the run goes on bit-equal from the checkpoint before."""
+    Run(tiny, tmp_path / "whole", pictures_folder, report=quiet).train()
+    run = Run(tiny, tmp_path / "cut", pictures_folder, report=quiet)
+    taken = run._descend
 
-    def recipe(keep):
-        start = Start(weights="sesr-m5_x2", keep=keep)
-        return msgspec.structs.replace(tiny, variant="sesr-m5", start=start, validate_every=9)
+    def descend(factor):
+        if run.progress.step == 4:
+            raise fault
+        return taken(factor)
 
-    weights = {}
-    for keep in (0.0, 0.25):
-        Run(recipe(keep), tmp_path / str(keep), pictures_folder, report=quiet).train()
-        weights[keep] = weights_file.read_tensors(tmp_path / str(keep) / "weights.safetensors")
-    start = weights_file.read_tensors(release_of("sesr-m5", 2).tensors)
-    for name, tensor in weights[0.25].items():
-        expected = 0.75 * weights[0.0][name] + 0.25 * start[name]
-        torch.testing.assert_close(tensor, expected)
-        assert not torch.equal(tensor, weights[0.0][name])
-    assert_same(state(tmp_path / "0.0")["network"], state(tmp_path / "0.25")["network"])
-    Run(recipe(0.25), tmp_path / "0.0", pictures_folder, report=quiet).train()
-    path = tmp_path / "0.0" / "weights.safetensors"
-    assert_same(weights_file.read_tensors(path), weights[0.25])
-    assert weights_file.read_facts(path).recipe == recipe(0.25)
+    run._descend = descend
+    with pytest.raises(error, match=told) as raised:
+        run.train(checkpoint_minutes=0)
+    assert "\n" not in str(raised.value)
+    Run(tiny, tmp_path / "cut", pictures_folder, report=quiet).train()
+    assert_same(state(tmp_path / "whole")["network"], state(tmp_path / "cut")["network"])

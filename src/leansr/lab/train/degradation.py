@@ -17,9 +17,7 @@ CONDITIONS: Mapping[str, int | None] = MappingProxyType(
     {"clean": None, "jpeg-95": 95, "jpeg-80": 80, "jpeg-60": 60, "jpeg-40": 40}
 )
 
-# The share of pictures left as they are, so that clean ones stay known (docs/photos.md has what
-# fewer cost); of the others, the shares that each thing happens to.
-_UNTOUCHED = 1 / 2
+# Of the pictures that are not left as they are, the shares that each thing happens to.
 _BLURRED, _NOISY, _COMPRESSED = 1 / 8, 1 / 8, 19 / 20
 # Of the compressed ones: 4:2:0, as phones and the web have it, and cut after an earlier encoding.
 _SUBSAMPLED, _CUT = 3 / 4, 1 / 2
@@ -30,15 +28,15 @@ _QUALITY = range(30, 96)
 _BLOCK = 8
 
 
-def degrade(rgb: Pixels, random: np.random.Generator) -> Pixels:
+def degrade(rgb: Pixels, random: np.random.Generator, untouched: float = 0.5) -> Pixels:
     """A version of the uint8 picture `(H, W, 3)` as a photo may reach us, of the same size.
 
-    One in two is the picture itself. The others are blurred by a Gaussian of sigma 0 to 0.5
-    (one in eight), get Gaussian noise of sigma 0 to 1.5 levels (one in eight) and then JPEG of
+    The share `untouched` is the picture itself. The others are blurred by a Gaussian of sigma 0 to
+    0.5 (one in eight), get Gaussian noise of sigma 0 to 1.5 levels (one in eight) and then JPEG of
     quality 30 to 95 (19 in 20), three of four times as 4:2:0 and else as 4:4:4, its grid of blocks
     anywhere in one of two. The same state of `random` gives the same version.
     """
-    if random.random() < _UNTOUCHED:
+    if random.random() < untouched:
         return rgb
     if random.random() < _BLURRED:
         rgb = _rounded(_blurred(rgb, random.uniform(0, _BLUR)))

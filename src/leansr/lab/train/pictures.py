@@ -227,19 +227,25 @@ class _Shelf:
         self._dtype: npt.DTypeLike = np.uint8
 
     def put(self, pixels: Pixels) -> _Place:
-        if self._room is not None and not self.is_mapped:
-            self._spill(pixels.nbytes)
         place = _Place(self._count, pixels.shape)
         self._dtype, self._channels = pixels.dtype, pixels.shape[2]
-        self._file.write(np.ascontiguousarray(pixels).data)
         self._count += pixels.shape[0] * pixels.shape[1]
+        try:
+            if self._room is not None and not self.is_mapped:
+                self._spill(pixels.nbytes)
+            self._file.write(np.ascontiguousarray(pixels).data)
+            self._file.flush()
+        except OSError as cause:
+            raise DataError(
+                f"{tempfile.gettempdir()}: cannot hold the decoded pictures ({cause.strerror}); "
+                f"set TMPDIR to a folder that can, or give them more memory"
+            ) from cause
         return place
 
     def pixels(self) -> Pixels:
         """All of them, `(pixels, C)`."""
         shape = self._count, self._channels
         if self.is_mapped:
-            self._file.flush()
             with self._file as file:
                 return np.memmap(file, self._dtype, "r+", shape=shape)
         assert isinstance(self._file, BytesIO)

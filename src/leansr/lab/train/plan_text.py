@@ -41,7 +41,8 @@ def _start(plan: Plan) -> str:
     start = plan.recipe.start
     if start is None:
         return f"afresh, seed {plan.recipe.seed}"
-    return f"{start.weights}" + (f", but for {', '.join(start.fresh)}" if start.fresh else "")
+    fresh = f", but for {', '.join(start.fresh)}" if start.fresh else ""
+    return f"{start.weights}{fresh}"
 
 
 def _pictures(plan: Plan) -> str:

@@ -34,7 +34,8 @@ class Data(Strict, frozen=True):
 
     Of `candidates` random places, each crop is the one with the most detail. `degradation` is what
     happens to LR pictures after the bicubic: nothing, or what happens to photos on their way
-    (leansr.lab.train.degradation), in so many `versions` of each picture.
+    (leansr.lab.train.degradation), in so many `versions` of each picture, the share `untouched` of
+    which stay clean.
     """
 
     lr_crop: Annotated[int, Meta(ge=4)]
@@ -42,6 +43,7 @@ class Data(Strict, frozen=True):
     candidates: Count = 1
     degradation: Literal["bicubic", "photo"] = "bicubic"
     versions: Count = 1
+    untouched: Fraction = 0.5
 
     def __post_init__(self) -> None:
         if self.degradation == "bicubic" and self.versions > 1:
@@ -152,14 +154,11 @@ class Start(Strict, frozen=True):
     """Weights to start from; the parts named in `fresh` are new, all else must be there.
 
     `weights` is a .safetensors file, or a release like "sesr-m5_x2", whose tensors are those of
-    the direct space. `keep` is their share in the weights that are validated and saved: on the line
-    from the start to what was learned lie the trades of the old skill for the new (Wortsman et al.,
-    2022).
+    the direct space.
     """
 
     weights: str
     fresh: tuple[str, ...] = ()
-    keep: Fraction = 0.0
 
     def path(self) -> Path:
         """The file; UsageError if there is no release of that name."""

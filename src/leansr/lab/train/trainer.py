@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -14,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from leansr import zoo
-from leansr.errors import UsageError
+from leansr.errors import MeasureError, UsageError
 from leansr.image.codecs import beside
 from leansr.lab.nets import build, changed, network_class
-from leansr.lab.nets.network import Tensors
 from leansr.lab.train import packs, pictures, versions
 from leansr.lab.train.checkpoint import Checkpoints, fingerprint
 from leansr.lab.train.crops import Shelves
@@ -28,7 +28,7 @@ from leansr.lab.train.objective import Objective, can_compile, objective
 from leansr.lab.train.optimizers import optimizers
 from leansr.lab.train.pictures import Pictures, Versions
 from leansr.lab.train.processes import ALONE, Processes
-from leansr.lab.train.recipe import Recipe, Schedule, Start
+from leansr.lab.train.recipe import Recipe
 from leansr.lab.train.report import write_report
 from leansr.lab.train.schedule import rate
 from leansr.lab.train.signals import stop_signals
@@ -94,10 +94,9 @@ class Run:
         self.space = recipe.space or next(iter(network_class(self.variant).spaces), None)
         self.network = build(self.variant, recipe.scale, self.space).to(self.device)
         self.start_sha256 = ""
-        self.kept: Tensors = {}
         self.checkpoints = Checkpoints(folder, self.report)
-        if recipe.start is not None:
-            self._start(recipe.start)
+        if not self.checkpoints.exist:
+            self._start()
         for parameter in self.network.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.to(memory_format=torch.channels_last)
@@ -122,7 +121,6 @@ class Run:
         self.feed = Feed(shelves, recipe.seed, self.device, processes)
         self._objectives: dict[bool, Objective] = {}
         self._lost = 0
-        self._is_kept_anew = False
         if self.checkpoints.exist:
             self._resume()
 
@@ -137,17 +135,15 @@ class Run:
 
     def train(self, max_minutes: float | None = None, checkpoint_minutes: float = 3.0) -> None:
         """Trains to the end of the budget, or for `max_minutes` of it; a checkpoint either way."""
-        if self.fraction >= 1 and not self._is_kept_anew:
+        if self.fraction >= 1:
             self.report(f"{self.folder}: the run is over; its weights are in weights.safetensors")
             return
         self._open_folder()
-        if self.fraction >= 1:
-            self._validate(self._interval())
         began = clock = saved = time.monotonic()
         interval = self._interval()
         limit = math.inf if max_minutes is None else max_minutes * 60
         stop = False
-        with stop_signals() as is_stopped:
+        with stop_signals() as is_stopped, self._device_faults():
             while self.fraction < 1 and not stop:
                 interval.losses += self._step()
                 now = time.monotonic()
@@ -173,6 +169,23 @@ class Run:
             write_report(self.folder)
         if self.fraction < 1:
             self.report(f"step {self.progress.step} is saved; the same command goes on from there")
+
+    @contextmanager
+    def _device_faults(self) -> Iterator[None]:
+        """A device that fails ends the run in one line; the last checkpoint is as it was."""
+        try:
+            yield
+        except torch.OutOfMemoryError as cause:
+            raise UsageError(
+                f"{self.folder}: {device_name(self.device)} has too little memory for a step; "
+                f"share data.batch among processes, or lower it in a new run"
+            ) from cause
+        except torch.AcceleratorError as cause:
+            reason = str(cause).partition("\n")[0]
+            raise MeasureError(
+                f"{self.folder}: the device failed at step {self.progress.step} ({reason}); the "
+                f"same command goes on from the last checkpoint"
+            ) from cause
 
     def seconds_per_step(self, steps: int) -> float:
         """How long a step takes here, over `steps` of them after two; the weights do move."""
@@ -263,7 +276,7 @@ class Run:
         psnr: float | None = None
         if self.validation is not None:
             pairs = self.validation.pairs
-            psnr = mean_psnr(self.network, self._result(), pairs, self.recipe.scale)
+            psnr = mean_psnr(self.network, self.average, pairs, self.recipe.scale)
         best = self.progress.best_psnr
         if psnr is None or best is None or psnr > best:
             self.progress.best_psnr = psnr
@@ -308,24 +321,13 @@ class Run:
         colour, scale = self.variant.colour, self.recipe.scale
         return pictures.load(data, scale, colour, smallest_lr, made, room_mib)
 
-    def _start(self, start: Start) -> None:
-        if self.checkpoints.exist and not start.keep:
+    def _start(self) -> None:
+        start = self.recipe.start
+        if start is None:
             return
         path = start.path()
-        tensors = read_tensors(path)
-        load_strictly(self.network, tensors, start.weights, start.fresh)
+        load_strictly(self.network, read_tensors(path), start.weights, start.fresh)
         self.start_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        if start.keep:
-            own = {n: t for n, t in tensors.items() if n.split(".")[0] not in start.fresh}
-            self.kept = {n: t.to(self.device) for n, t in own.items() if t.is_floating_point()}
-
-    def _result(self) -> Tensors:
-        """The weights that are validated and saved: the average, and what is kept of the start."""
-        if self.recipe.start is None or not self.kept:
-            return self.average
-        keep = self.recipe.start.keep
-        blended = {n: torch.lerp(self.average[n], t, keep) for n, t in self.kept.items()}
-        return self.average | blended
 
     def _open_folder(self) -> None:
         if not self.processes.is_first:
@@ -361,7 +363,7 @@ class Run:
         )
         path = self.folder / "weights.safetensors"
         with self.checkpoints.writing(path):
-            save_weights(path, self._result(), facts)
+            save_weights(path, self.average, facts)
 
     def _save(self) -> None:
         if not self.processes.is_first:
@@ -386,8 +388,8 @@ class Run:
     def _resume(self) -> None:
         state = self.checkpoints.read(self.device)
         before = msgspec.json.decode(state["recipe"], type=Recipe)
-        # A longer schedule is the same run, given more; what is kept is chosen at its end.
-        if _but_for_the_end(before) != _but_for_the_end(self.recipe):
+        # A longer schedule is the same run, given more.
+        if msgspec.structs.replace(before, schedule=self.recipe.schedule) != self.recipe:
             raise UsageError(f"{self.folder}: is a run of another recipe; give a new folder")
         if state["pictures"] != fingerprint(self.pictures.pairs):
             raise UsageError(f"{self.folder}: is a run on other pictures; give a new folder")
@@ -395,8 +397,6 @@ class Run:
             raise UsageError(
                 f"{self.folder}: is a run with other validation pictures; give it the same ones"
             )
-        if self.kept and self.start_sha256 != state["start_sha256"]:
-            raise UsageError(f"{self.folder}: is a run that started from other weights")
         self.start_sha256 = state["start_sha256"]
         self.progress = Progress(**state["progress"])
         self.network.load_state_dict(state["network"])
@@ -406,16 +406,7 @@ class Run:
             optimizer.load_state_dict(saved)
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
-        self._is_kept_anew = before.start != self.recipe.start
-        if self._is_kept_anew:
-            self.progress.best_psnr = None
         self.report(f"going on from step {self.progress.step}")
 
     def _validation_fingerprint(self) -> str:
         return fingerprint(self.validation.pairs if self.validation is not None else ())
-
-
-def _but_for_the_end(recipe: Recipe) -> Recipe:
-    """What makes a run what it is, whatever its budget and the share of its start that is kept."""
-    start = recipe.start and msgspec.structs.replace(recipe.start, keep=0.0)
-    return msgspec.structs.replace(recipe, start=start, schedule=Schedule(steps=1))
