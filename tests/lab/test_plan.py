@@ -94,6 +94,7 @@ def test_in_words_and_as_json(tmp_path, pictures_folder, recipe_file):
     assert told["data_mib"] == pytest.approx(4 * 48 * 60 * 2 * 1.25 / 2**20)
     assert (told["compiled"], told["mapped"], told["threads"]) == (False, False, 1)
     assert told["seconds_per_step"] > 0
+    assert told["seconds_to_start"] >= 0
     by_hand = 100 * told["seconds_per_step"] + 2 * told["seconds_per_validation"]
     assert told["minutes_left"] == pytest.approx(by_hand / 60)
     assert msgspec.convert(told["recipe"], type=type(load(str(recipe_file)))) == load(
@@ -204,6 +205,7 @@ def facts():
         "step": 0,
         "steps": 10_000,
         "seconds_per_step": 0.36,
+        "seconds_to_start": 0.0,
         "training_minutes": 60.0,
         "seconds_per_validation": None,
     }
@@ -220,6 +222,12 @@ def test_every_recipe_can_be_told(name, facts):
     assert (recipe.start is None) == told["start"].startswith("afresh")
 
 
+def test_what_starting_takes_is_told_where_it_counts(tiny, facts):
+    for seconds, words in ((0.4, "360.0 ms"), (75.0, "360.0 ms; 75 s to start, once")):
+        told = dict(lines(Plan(recipe=tiny, **(facts | {"seconds_to_start": seconds}))))
+        assert told["time"].endswith(words)
+
+
 def test_the_parts_of_a_recipe_in_words(tiny, facts):
     recipe = msgspec.structs.replace(
         tiny,
@@ -227,8 +235,8 @@ def test_the_parts_of_a_recipe_in_words(tiny, facts):
         loss=Loss(name="charbonnier", fft=0.05),
         teacher=Teacher(weights="sesr-xl_x2", weight=0.25, self_ensemble=True),
         finish=Finish(share=0.1, data=Data(lr_crop=64, batch=4), loss=Loss(name="l2")),
-        start=Start(weights="sesr-m5_x2", fresh=("first", "last"), keep=0.25),
-        data=Data(lr_crop=8, batch=2, candidates=3, degradation="photo", versions=5),
+        start=Start(weights="sesr-m5_x2", fresh=("first", "last")),
+        data=Data(lr_crop=8, batch=2, candidates=3, degradation="photo", versions=5, untouched=0.2),
     )
     told = dict(lines(Plan(recipe=recipe, **facts)))
     assert told["loss"] == (
@@ -236,10 +244,10 @@ def test_the_parts_of_a_recipe_in_words(tiny, facts):
         "its eight ways"
     )
     assert told["at the end"] == "over the last 10%, 4 of 64 x 64 LR pixels a step, loss l2"
-    assert told["start"] == ("sesr-m5_x2, but for first, last; 25% of it stay in what is saved")
+    assert told["start"] == "sesr-m5_x2, but for first, last"
     assert told["crops"] == (
         "2 of 8 x 8 LR pixels a step, of 3 places the one with the most detail; LR degraded like a "
-        "photo, 5 versions of each picture"
+        "photo but for 20% of them, 5 versions of each picture"
     )
     assert told["average"] == "none"
     assert told["pictures"] == (

@@ -14,7 +14,14 @@ from leansr import cli
 from leansr.errors import DataError, LeanSRError
 from leansr.lab.train.checkpoint import BEFORE, NEWEST
 from leansr.lab.train.recipe import Data, Schedule, Start, shipped
-from leansr.lab.train.runs import differences, find_runs, read_record, settings, usual
+from leansr.lab.train.runs import (
+    differences,
+    find_runs,
+    is_over,
+    read_record,
+    settings,
+    usual,
+)
 
 
 def leansr(*arguments):
@@ -190,3 +197,13 @@ def test_the_queue_of_the_zoo_is_of_shipped_recipes():
     assert names
     assert len(set(names)) == len(names)
     assert set(names) <= shipped().keys()
+
+
+def test_whether_a_run_is_over(folder, tiny):
+    """By the same recipe alone: with a longer schedule there is more to do."""
+    (folder / "b" / "weights.safetensors").touch()
+    assert is_over(folder / "b", tiny)
+    longer = msgspec.structs.replace(tiny, schedule=Schedule(steps=99))
+    assert not is_over(folder / "b", longer)
+    assert not is_over(folder / "a", with_seed(tiny, 1))
+    assert not is_over(folder / "none", tiny)

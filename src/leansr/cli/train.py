@@ -51,9 +51,13 @@ def command(
     from leansr.lab.train import recipe as recipes
     from leansr.lab.train.plan import plan
     from leansr.lab.train.processes import joined
+    from leansr.lab.train.runs import is_over
     from leansr.lab.train.trainer import Run
 
     settings = recipes.load(recipe)
+    if folder is not None and not dry_run and is_over(folder, settings):
+        click.echo(f"{folder}: the run is over; its weights are in weights.safetensors", err=True)
+        return
     with joined() as processes, TemporaryDirectory() as nowhere:
         run = Run(
             settings,

@@ -24,8 +24,9 @@ class Plan:
 
     `params` are those that are trained. `step` is where the run stands, `steps` where it will end;
     for a budget of minutes that is what they hold at `seconds_per_step`. `training_minutes` are
-    from here to there without validations. `data_mib` is what decoded pictures take of memory, or
-    of the disk if they are `mapped`.
+    from here to there without validations, and without the `seconds_to_start` that the first step
+    takes longer, mostly to compile, which torch keeps for the next time. `data_mib` is what
+    decoded pictures take of memory, or of the disk if they are `mapped`.
     """
 
     recipe: Recipe
@@ -46,6 +47,7 @@ class Plan:
     step: int
     steps: int
     seconds_per_step: float
+    seconds_to_start: float
     training_minutes: float
     seconds_per_validation: float | None
 
@@ -68,7 +70,7 @@ def plan(run: Run) -> Plan:
     Raises MeasureError if the device has too little memory for a step.
     """
     recipe, step, fraction = run.recipe, run.progress.step, run.fraction
-    seconds = _seconds_per_step(run)
+    seconds, seconds_to_start = _timed(run)
     steps_left, minutes_left = _left(recipe, fraction, seconds)
     pictures = run.pictures
     return Plan(
@@ -90,17 +92,22 @@ def plan(run: Run) -> Plan:
         step=step,
         steps=step + steps_left,
         seconds_per_step=seconds,
+        seconds_to_start=seconds_to_start,
         training_minutes=minutes_left,
         seconds_per_validation=_seconds_per_validation(run),
     )
 
 
-def _seconds_per_step(run: Run) -> float:
+def _timed(run: Run) -> tuple[float, float]:
+    """Seconds that a step takes, and those that the first one takes longer."""
     data = run.recipe.data
+    began = time.monotonic()
     try:
-        first = run.seconds_per_step(1)
-        count = min(_MOST_STEPS, int(_SECONDS / first))
-        return run.seconds_per_step(count) if count > 1 else first
+        seconds = run.seconds_per_step(1)
+        # Two steps before the one that is timed.
+        starting = max(0.0, time.monotonic() - began - 3 * seconds)
+        count = min(_MOST_STEPS, int(_SECONDS / seconds))
+        return (run.seconds_per_step(count) if count > 1 else seconds), starting
     except torch.OutOfMemoryError as cause:
         raise MeasureError(
             f"{device_name(run.device)}: has too little memory for {data.batch} crops of "

@@ -66,7 +66,10 @@ def crops(data: Data) -> str:
 def _degraded(data: Data) -> str:
     if data.degradation == "bicubic":
         return ""
-    return f"; LR degraded like a {data.degradation}, {data.versions} versions of each picture"
+    clean = f" but for {data.untouched:.0%} of them" if data.untouched else ""
+    return (
+        f"; LR degraded like a {data.degradation}{clean}, {data.versions} versions of each picture"
+    )
 
 
 def _objective(recipe: Recipe) -> str:
@@ -156,9 +159,12 @@ def _time(plan: Plan) -> str:
     validating = ""
     if plan.seconds_per_validation is not None:
         validating = f" and {plan.seconds_per_validation:.1f} s a validation"
+    starting = (
+        f"; {plan.seconds_to_start:.0f} s to start, once" if plan.seconds_to_start > 1 else ""
+    )
     return (
         f"{duration(plan.minutes_left)} here, {_spaced(plan.steps - plan.step)} steps at "
-        f"{plan.seconds_per_step * 1000:.1f} ms{validating}"
+        f"{plan.seconds_per_step * 1000:.1f} ms{validating}{starting}"
     )
 
 

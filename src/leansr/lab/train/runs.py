@@ -91,6 +91,13 @@ def read_record(folder: Path) -> Record:
     return Record(folder, recipe, rows, _state(folder, recipe, rows))
 
 
+def is_over(folder: Path, recipe: Recipe) -> bool:
+    """Whether the run of `recipe` in `folder` has used its budget, by its files alone."""
+    if not (folder / RECIPE).exists() or not (folder / WEIGHTS).exists():
+        return False
+    return read_recipe(folder) == recipe and read_record(folder).state == "finished"
+
+
 def read_recipe(folder: Path) -> Recipe:
     """The recipe of a run with all that it leaves to defaults; DataError if it is not there."""
     path = folder / RECIPE
