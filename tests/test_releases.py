@@ -76,3 +76,16 @@ def test_unreleased_is_an_error():
         release_of("sesr-m5", 3)
     with pytest.raises(WeightsError, match="has no photo weights"):
         release_of("sesr-m5", 3, "photo")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_release_is_beaten_in_quality_and_in_cost(kind):
+    """By another one of its scale; quality on the validation pictures, which chose the weights."""
+
+    def worth(release):
+        return release.psnr_y("validation"), -release.card["multi_adds"]
+
+    for (name, scale), release in releases(kind).items():
+        others = [r for (other, at), r in releases(kind).items() if at == scale and other != name]
+        beaten_by = [r.variant for r in others if all(np.greater_equal(worth(r), worth(release)))]
+        assert beaten_by == [], name
