@@ -22,7 +22,7 @@ from leansr.lab.train.recipe import (
 )
 from leansr.lab.train.schedule import rate
 from leansr.lab.weights import load_strictly, read_tensors
-from leansr.zoo.release import releases
+from leansr.zoo.release import every_release, stem
 
 GOOD = """
 variant = "sesr-m3"
@@ -96,7 +96,9 @@ def test_shipped_recipes_are_complete(name):
     variant = zoo.find(recipe.variant, recipe.scale)
     build(variant, recipe.scale, space=recipe.space)
     assert name.partition("-paper")[0].partition("-fast")[0].partition("-longer")[0] == (
-        f"{recipe.variant}_x{recipe.scale}"
+        stem(
+            recipe.variant, recipe.scale, "photo" if recipe.data.degradation == "photo" else "clean"
+        )
     )
     assert msgspec.json.decode(msgspec.json.encode(recipe), type=Recipe) == recipe
     written = all_keys(tomllib.loads(shipped()[name].read_text(encoding="utf-8")))
@@ -181,13 +183,14 @@ def test_what_recipes_start_from_fits(name, tmp_path):
     recipe = load(name)
     weights = recipe.start.weights
     is_release = not weights.endswith(".safetensors")
-    stem = weights if is_release else weights.split("/")[1]
-    variant, scale = stem.partition("-paper")[0].partition("-fast")[0].rsplit("_x", 1)
+    name = weights if is_release else weights.split("/")[1]
+    variant, scale = name.partition("-paper")[0].partition("-fast")[0].rsplit("_x", 1)
+    variant = variant.removesuffix("-photo")
     assert variant == recipe.variant
     space = recipe.space
     if not is_release:
-        assert weights == f"runs/{stem}/weights.safetensors"
-        space = load(stem).space
+        assert weights == f"runs/{name}/weights.safetensors"
+        space = load(name).space
     torch.manual_seed(1)
     given = build(zoo.find(variant, int(scale)), int(scale), space)
     path = tmp_path / "start.safetensors"
@@ -202,7 +205,7 @@ def test_what_recipes_start_from_fits(name, tmp_path):
         load_strictly(network, read_tensors(recipe.start.path()), weights, recipe.start.fresh)
 
 
-@pytest.mark.parametrize("release", releases().values(), ids=lambda r: r.onnx.stem)
+@pytest.mark.parametrize("release", every_release(), ids=lambda r: r.onnx.stem)
 def test_what_a_recipe_expects_is_what_its_release_has(release):
     # The release was made by a shipped recipe, and that recipe states the release's figures.
     told = msgspec.convert(release.card["training"]["recipe"], type=Recipe)

@@ -1,0 +1,153 @@
+"""The runs of a ranking: in turn, resumed, refused, and the same as ordinary runs."""
+
+import json
+import os
+import signal
+
+import click.testing
+import msgspec
+import pytest
+from PIL import Image, ImageOps
+
+from leansr import cli
+from leansr.errors import UsageError
+from leansr.lab.train.contest import contest
+from leansr.lab.train.log import read_rows
+from leansr.lab.train.ranking import load
+from leansr.lab.train.trainer import Run
+
+SPACES = """
+title = "spaces"
+source = "ours"
+figure = "luma PSNR"
+seeds = 2
+
+[base]
+variant = "sesr-m3"
+scale = 2
+space = "direct"
+compile = false
+validate_every = 9
+data = {lr_crop = 8, batch = 2}
+optimizer = {name = "muon", lr = 5e-3, vector_lr = 0.1}
+schedule = {steps = 9}
+
+[[rows]]
+name = "direct"
+printed = 35.0
+
+[[rows]]
+name = "collapsed"
+printed = 34.0
+changes.space = "collapsed"
+"""
+
+
+@pytest.fixture
+def two_rows(tmp_path):
+    """A ranking that takes a moment."""
+    path = tmp_path / "spaces.toml"
+    path.write_text(SPACES)
+    return load(str(path))
+
+
+def held(ranking, tmp_path, pictures, **options):
+    """What a contest gave, and the runs that it began, in order."""
+    lines = []
+    options = {"report": lines.append} | options
+    value = contest(ranking, tmp_path / "ranking", pictures, pictures, **options)
+    return value, [line.partition(":")[0] for line in lines if ": run " in line]
+
+
+def test_rows_take_turns_and_give_what_ordinary_runs_give(tmp_path, pictures_folder, two_rows):
+    value, begun = held(two_rows, tmp_path, pictures_folder)
+    assert begun == ["direct seed 0", "collapsed seed 0", "direct seed 1", "collapsed seed 1"]
+    assert json.loads((tmp_path / "ranking" / "ranking.json").read_text()) == value
+    recipe = two_rows.recipe(two_rows.rows[1], 1)
+    Run(recipe, tmp_path / "alone", pictures_folder, pictures_folder, lambda line: None).train()
+    alone = read_rows(tmp_path / "alone" / "log.csv")[-1].val_psnr
+    assert value["rows"][1]["psnr"]["1"] == pytest.approx(alone, abs=1e-4)
+    assert value["rows"][0]["params"] == value["rows"][1]["params"]
+    assert (value["colour"], value["scale"], value["steps"], value["seeds"]) == ("y", 2, 9, 2)
+    (pair,) = value["pairs"]
+    assert (pair["first"], pair["printed_difference"]) == ("direct", 1.0)
+
+
+def test_what_is_trained_is_not_trained_again(tmp_path, pictures_folder, two_rows):
+    before, begun = held(two_rows, tmp_path, pictures_folder, seeds=1)
+    assert begun == ["direct seed 0", "collapsed seed 0"]
+    assert before["pairs"][0]["verdict"] == "cannot be told apart"
+    value, begun = held(two_rows, tmp_path, pictures_folder)
+    assert begun == ["direct seed 1", "collapsed seed 1"]
+    for row, old in zip(value["rows"], before["rows"], strict=True):
+        assert row["psnr"]["0"] == old["psnr"]["0"]
+
+
+def test_interrupted_it_stops_and_goes_on(tmp_path, pictures_folder, two_rows):
+    whole, _ = held(two_rows, tmp_path / "whole", pictures_folder)
+
+    base = two_rows.base | {"validate_every": 3}
+    often = msgspec.structs.replace(two_rows, base=base)
+
+    def stop(line):
+        if "collapsed seed 0: step 3  loss" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    cut, _ = held(often, tmp_path, pictures_folder, report=stop)
+    assert [list(row["psnr"]) for row in cut["rows"]] == [["0"], []]
+    assert cut["pairs"] == []
+    value, begun = held(often, tmp_path, pictures_folder)
+    assert begun == ["collapsed seed 0", "direct seed 1", "collapsed seed 1"]
+    assert [row["psnr"] for row in value["rows"]] == [row["psnr"] for row in whole["rows"]]
+    nothing, begun = held(often, tmp_path / "late", pictures_folder, max_minutes=1e-9)
+    assert begun == []
+    assert all(row["mean"] is None for row in nothing["rows"])
+
+
+def test_a_folder_is_of_one_ranking(tmp_path, pictures_folder, two_rows):
+    held(two_rows, tmp_path, pictures_folder, seeds=1)
+    more = two_rows.base | {"schedule": two_rows.base["schedule"] | {"steps": 12}}
+    longer = msgspec.structs.replace(two_rows, base=more)
+    with pytest.raises(UsageError, match="direct/0: is a run of another recipe; give the ranking"):
+        held(longer, tmp_path, pictures_folder)
+    with Image.open(pictures_folder / "a.png") as picture:
+        ImageOps.invert(picture).save(pictures_folder / "a.png")
+    with pytest.raises(UsageError, match="is a ranking on other training pictures"):
+        held(two_rows, tmp_path, pictures_folder)
+    (tmp_path / "ranking" / "ranking.json").write_text("[]")
+    with pytest.raises(UsageError, match=r"ranking.json: is not what a ranking wrote"):
+        held(two_rows, tmp_path, pictures_folder)
+    (tmp_path / "ranking" / "direct" / "0" / "recipe.json").write_text("{")
+    (tmp_path / "ranking" / "ranking.json").unlink()
+    with pytest.raises(UsageError, match=r"recipe.json: is no recipe .* remove the run"):
+        held(two_rows, tmp_path, pictures_folder)
+
+
+def test_rank_prints_its_table(tmp_path, pictures_folder, two_rows):
+    folder = tmp_path / "ranking"
+    arguments = [
+        "rank",
+        tmp_path / "spaces.toml",
+        "--data",
+        pictures_folder,
+        "--validation",
+        pictures_folder,
+    ]
+    arguments = [str(a) for a in [*arguments, "--run", folder, "--threads", 1]]
+    done = click.testing.CliRunner().invoke(cli.cli, [*arguments, "--max-minutes", "1e-9"])
+    assert done.exit_code == 0, done.output
+    assert "0 of 4 runs are over; the same command goes on" in done.stderr
+    done = click.testing.CliRunner().invoke(cli.cli, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    value = json.loads(done.stdout)
+    assert value == json.loads((folder / "ranking.json").read_text())
+    assert value["schema"] == 1
+    done = click.testing.CliRunner().invoke(cli.cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    title, printed, head, first, second, verdict, total = done.stdout.splitlines()
+    assert title.startswith("spaces (ours); ")
+    assert printed == "printed: luma PSNR"
+    assert [line.split()[0] for line in (head, first, second)] == ["row", "direct", "collapsed"]
+    assert verdict.startswith("direct over collapsed: ")
+    assert total.startswith("of all 1 pairs: ")
