@@ -79,6 +79,9 @@ def test_what_is_trained_is_not_trained_again(tmp_path, pictures_folder, two_row
     assert before["pairs"][0]["verdict"] == "cannot be told apart"
     value, begun = held(two_rows, tmp_path, pictures_folder)
     assert begun == ["direct seed 1", "collapsed seed 1"]
+    expect = {"set5_psnr_y": 1, "set14_psnr_y": 2, "source": "here"}
+    told = msgspec.structs.replace(two_rows, base=two_rows.base | {"expect": expect})
+    assert held(told, tmp_path, pictures_folder)[1] == []
     for row, old in zip(value["rows"], before["rows"], strict=True):
         assert row["psnr"]["0"] == old["psnr"]["0"]
 
@@ -104,12 +107,43 @@ def test_interrupted_it_stops_and_goes_on(tmp_path, pictures_folder, two_rows):
     assert all(row["mean"] is None for row in nothing["rows"])
 
 
+def test_a_log_that_is_lost_is_made_again(tmp_path, pictures_folder, two_rows):
+    """Of the run's last checkpoint, with the same result."""
+    before, _ = held(two_rows, tmp_path, pictures_folder, seeds=1)
+    place = tmp_path / "ranking" / "direct" / "0"
+    (place / "log.csv").write_text("nothing")
+    value, begun = held(two_rows, tmp_path, pictures_folder, seeds=1)
+    assert begun == ["direct seed 0"]
+    psnr = [row["psnr"]["0"] for row in value["rows"]]
+    assert psnr == pytest.approx([row["psnr"]["0"] for row in before["rows"]], abs=1e-6)
+    # A log whose end is not what the run gave cannot be made again.
+    row = read_rows(place / "log.csv")[-1]
+    told = (place / "log.csv").read_text()
+    (place / "log.csv").write_text(told.replace(str(row.val_psnr), ""))
+    with pytest.raises(UsageError, match=rf"the run is over, .*; remove {place}$"):
+        held(two_rows, tmp_path, pictures_folder, seeds=1)
+
+
+def test_what_rank_refuses(tmp_path, pictures_folder, two_rows, monkeypatch):
+    (tmp_path / "ranking").write_text("")
+    with pytest.raises(UsageError, match=r"--run: .*ranking is not a folder"):
+        held(two_rows, tmp_path, pictures_folder)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    given = ["--data", "none", "--validation", "none", "--run", "none"]
+    done = click.testing.CliRunner().invoke(cli.cli, ["rank", "spaces.toml", *given])
+    assert isinstance(done.exception, UsageError)
+    assert "one process" in str(done.exception)
+
+
 def test_a_folder_is_of_one_ranking(tmp_path, pictures_folder, two_rows):
     held(two_rows, tmp_path, pictures_folder, seeds=1)
     more = two_rows.base | {"schedule": two_rows.base["schedule"] | {"steps": 12}}
     longer = msgspec.structs.replace(two_rows, base=more)
     with pytest.raises(UsageError, match="direct/0: is a run of another recipe; give the ranking"):
         held(longer, tmp_path, pictures_folder)
+    other = msgspec.structs.replace(two_rows, title="blocks")
+    with pytest.raises(UsageError, match='is of the ranking "spaces"; give a new folder'):
+        held(other, tmp_path, pictures_folder)
     with Image.open(pictures_folder / "a.png") as picture:
         ImageOps.invert(picture).save(pictures_folder / "a.png")
     with pytest.raises(UsageError, match="is a ranking on other training pictures"):

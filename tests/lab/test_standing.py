@@ -78,6 +78,15 @@ def test_only_seeds_that_both_have_are_compared():
     rows = [entry("a", [30.0, 30.2, 10.0], 2.0), entry("b", [29.0, 29.1], 1.0)]
     (pair,) = standing.pairs(rows)
     assert pair.difference == pytest.approx(1.05)
+    by_hand = 3 * np.median([np.std([30, 30.2, 10], ddof=1), np.std([29, 29.1], ddof=1)])
+    assert pair.margin == pytest.approx(by_hand)
+    # A seed that one of them has alone says nothing of the two, where most rows lie together.
+    others = [entry(name, [20.0, 20.1]) for name in "cdef"]
+    (pair,) = standing.pairs(rows + others)
+    assert pair.margin == pytest.approx(3 * np.std([30, 30.2], ddof=1))
+    rows[1] = entry("b", [29.0], 1.0)
+    (pair,) = standing.pairs(rows)
+    assert (pair.margin, pair.verdict) == (None, "cannot be told apart")
 
 
 def test_equal_places_are_a_claim_of_their_own():
@@ -138,7 +147,7 @@ def test_text_says_what_the_json_says():
         "runs": "2",
         "minutes": "3.0",
         "place": "1",
-        "printed, dB": "35.4",
+        "printed, dB": "35.40",
         "printed place": "1",
     }
     assert list(standing_text.verdict_lines(value)) == [
