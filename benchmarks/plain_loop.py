@@ -85,7 +85,7 @@ class PlainLoop:
         loss.item()
 
 
-def resident_mib() -> float:
+def held_mib() -> float:
     """Memory of this process and its workers, shared pages once, in MiB, as it stands."""
     own = Path("/proc/self")
     children = (own / "task" / str(own.resolve().name) / "children").read_text().split()

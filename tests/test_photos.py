@@ -86,7 +86,7 @@ def test_clean_weights_where_there_are_no_others():
     assert choice.kind == "clean"
     assert "sesr-m5 x2 has no photo weights" in choice.words
     given = Upscalers("sesr-m5", 2, weights=release_of("sesr-m5", 2).onnx)
-    assert given.choose(picture(30)).words == "the weights given"
+    assert given.choose(picture(30)).words == "weights as given"
 
 
 def test_a_batch_of_both(with_photo_weights, tmp_path, photo, capsys):
@@ -130,7 +130,7 @@ def test_verbose_says_one_line_a_picture(with_photo_weights, tmp_path, photo, ca
     assert (code, len(out.splitlines())) == (1, 3)
     assert err.splitlines() == [
         f"{names[0]}: photo weights, as it is a JPEG of quality 50, not above {PHOTO_QUALITY}",
-        f"{names[1]}: clean weights, as it is no JPEG",
+        f"{names[1]}: clean weights, as it is no JPEG that tells its quality",
         f"{names[2]}: clean weights, as it is a JPEG of quality 97, above {PHOTO_QUALITY}",
         f"leansr: {names[3]}: is not a picture that can be decoded",
     ]

@@ -1,5 +1,6 @@
-"""Folders of runs as `leansr train` leaves them, made by hand."""
+"""Folders of runs as `leansr train` leaves them: made by hand, and read."""
 
+import csv
 import json
 import os
 
@@ -61,3 +62,32 @@ def three_rows(best=31.5):
 
 def write_environment(folder, **told):
     (folder / "environment.json").write_text(json.dumps(told))
+
+
+def log_of(folder):
+    with (folder / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def quiet(line):
+    pass
+
+
+def state(folder):
+    return torch.load(folder / "checkpoint.pt", weights_only=True)
+
+
+def assert_same(a, b):
+    """Bit-equal, whatever the nesting."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert a == b

@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 
 import click.testing
 import numpy as np
@@ -51,6 +54,23 @@ def test_pack_train_export(tmp_path, pictures_folder):
     assert "2.05 G Multi-Adds" in done.stdout
     facts = weights_file.read_facts(weights)
     assert (facts.data, facts.data_licence) == ("ours", "CC0")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_the_exit_code_of_train(tmp_path, pictures_folder, number):
+    long = "validate_every = 2\n" + RECIPE.replace("steps = 4", "steps = 1_000_000")
+    (tmp_path / "long.toml").write_text(long)
+    given = ["train", "long.toml", "--data", pictures_folder, "--run", "run", "--threads", "1"]
+    command = [sys.executable, "-m", "leansr", *given]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        told = process.stderr.readline()
+        assert told.startswith("step 2  loss"), told
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert process.returncode == 128 + number
+    assert rest.endswith("is saved; the same command goes on from there\n")
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize("name", ["pack", "check"])

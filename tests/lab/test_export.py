@@ -18,6 +18,7 @@ from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.export.release import export
 from leansr.lab.nets import build
 from leansr.lab.train.trainer import Run
+from leansr.lab.weights import open_network
 from leansr.zoo.release import every_release, releases
 
 SMALL = [("sesr-m3", 2), ("sesr-m3", 4), ("sesr-m5-hw", 2)]
@@ -224,8 +225,7 @@ def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny, photo):
 
 @pytest.mark.parametrize("release", every_release(), ids=lambda r: r.onnx.stem)
 def test_released_tensors_and_graph_are_one_network(release):
-    network = build(zoo.find(release.variant, release.scale), release.scale)
-    network.load_state_dict(safetensors.torch.load_file(release.tensors))
+    network, _, _ = open_network(release.tensors)
     model = onnx.load(release.onnx)
     channels = zoo.find(release.variant, release.scale).channels
     assert onnx_graph.largest_difference(model, network, channels) <= onnx_graph.TOLERANCE

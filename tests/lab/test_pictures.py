@@ -1,5 +1,6 @@
 import json
 import tempfile
+import weakref
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -72,12 +73,17 @@ def test_damaged_newer_and_empty_packs(pictures_folder, tmp_path):
     whole = path.read_bytes()
     place = whole.index(b"IDAT") + 40
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-    with pytest.raises(DataError, match=r"1 of 4 .*a\.png: is damaged in the pack .*pack it again"):
+    with pytest.raises(DataError, match=r"1 of 4 .*a\.png: cannot be read from the pack "):
         pictures.load(path, 2, "y")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("pack.json", json.dumps({"schema": 2}))
     with pytest.raises(DataError, match="newer LeanSR"):
         packs.provenance(path)
+    for header in ("no json", "[]", '{"source": "ours"}', '{"schema": 1, "source": 5}'):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("pack.json", header)
+        with pytest.raises(DataError, match=r"its pack\.json is damaged .*pack it again"):
+            packs.provenance(path)
 
 
 def test_what_cannot_be_trained_on(pictures_folder, tmp_path, photo):
@@ -128,10 +134,18 @@ def test_modes_are_counted(pictures_folder, photo):
         pictures_folder / "alpha.png"
     )
     loaded = pictures.load(pictures_folder, 2, "rgb")
-    assert loaded.modes == "1 are grey, 1 have an alpha channel, which is left out"
+    assert loaded.modes == "1 is grey, 1 has an alpha channel, which is left out"
     alpha, grey = (p for p in loaded.pairs if p.name in ("alpha.png", "grey.png"))
     np.testing.assert_array_equal(alpha.hr, photo[:40, :40])
     np.testing.assert_array_equal(grey.hr, np.repeat(photo[:40, :40, :1], 3, axis=2))
+
+
+def test_other_kinds_are_counted(pictures_folder, photo):
+    for name in ("a.tiff", "sub/b.BMP"):
+        Image.fromarray(photo[:20, :20]).save(pictures_folder / name)
+    (pictures_folder / "notes.txt").touch()
+    loaded = pictures.load(pictures_folder, 2, "rgb")
+    assert (len(loaded.pairs), loaded.modes) == (4, "2 of other kinds are left out")
 
 
 @pytest.fixture
@@ -171,6 +185,69 @@ def test_lr_that_does_not_match(given, photo):
         "LR/a.png: 20 x 20 pixels times 2 are not the 48 x 40 of HR/a.png",
     ):
         assert fault in told
+
+
+@pytest.mark.parametrize(
+    ("renamed", "found"),
+    [
+        ({"HR": "hr"}, "LR, hr"),
+        ({"LR": "Lr"}, "HR, Lr"),
+        ({"HR": "hr", "LR": "lr"}, "hr, lr"),
+        ({"HR": "../elsewhere"}, "LR"),
+        ({"LR/a.png": "a.txt", "LR/bx2.png": "b.tif"}, "HR, LR"),
+    ],
+)
+def test_half_a_layout_is_not_taken_for_pictures(given, tmp_path, renamed, found):
+    for name, target in renamed.items():
+        (given / name).rename(given / target)
+    with pytest.raises(DataError, match=f"HR/ and in LR/, so written; what is there is {found};"):
+        pictures.load(given, 2, "y")
+    if (given / "LR" / "a.png").exists():
+        packs.pack(given, tmp_path / "given.pack", ORIGIN)
+        with pytest.raises(DataError, match=f"what is there is {found};"):
+            pictures.load(tmp_path / "given.pack", 2, "y")
+
+
+def test_hr_alone_is_pictures(given):
+    (given / "LR").rename(given.parent / "LR")
+    assert len(pictures.load(given, 2, "y").pairs) == 2
+
+
+def test_what_is_beside_or_twice_in_hr_and_lr(given, photo):
+    names = ("preview.png", "more/x.png", "HR/b.jpg", "LR/ax2.png")
+    for name in names:
+        (given / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(photo[:20, :24]).save(given / name)
+    with pytest.raises(DataError) as raised:
+        pictures.load(given, 2, "y")
+    for fault in (
+        "preview.png: is neither in HR nor in LR",
+        "more/x.png: is neither in HR nor in LR",
+        "HR/b.png: is the same picture as HR/b.jpg by its name",
+        "LR/ax2.png: is the same picture as LR/a.png by its name",
+    ):
+        assert fault in str(raised.value)
+
+
+def test_what_is_decoded_is_not_kept(tmp_path, photo, monkeypatch):
+    """With room for next to nothing, few of the pictures are in memory at any moment."""
+    for i in range(24):
+        Image.fromarray(photo[:16, :16]).save(tmp_path / f"{i}.png")
+    monkeypatch.setattr(pictures, "_AT_A_TIME", 4)
+    decoded, most = weakref.WeakSet(), []
+
+    class Version(np.ndarray):
+        __hash__ = object.__hash__
+
+    def watched(name, lr):
+        version = lr.copy().view(Version)
+        decoded.add(version)
+        most.append(len(decoded))
+        return [version]
+
+    loaded = pictures.load(tmp_path, 2, "rgb", versions=watched, room_mib=0.0001)
+    assert (len(loaded.pairs), loaded.is_mapped) == (24, True)
+    assert max(most) <= 2 * 4 + 1
 
 
 def test_more_than_there_is_room_for_is_mapped(pictures_folder):

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from leansr import cli
-from leansr.errors import DataError, LeanSRError, MeasureError, UsageError
+from leansr.errors import DataError, LeanSRError, UsageError
 from leansr.lab.train.plan import Plan, plan
 from leansr.lab.train.plan_text import duration, lines, loss, optimizer, schedule
+from leansr.lab.train.processes import Processes
 from leansr.lab.train.recipe import (
     Data,
     Finish,
@@ -171,8 +172,22 @@ def test_too_little_memory_is_told(tmp_path, pictures_folder, tiny, monkeypatch)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch.Tensor, "backward", full)
-    with pytest.raises(MeasureError, match="too little memory for 2 crops of 8 x 8"):
+    with pytest.raises(UsageError, match="too little memory for a step"):
         plan(run)
+
+
+def test_processes_agree_on_how_many_steps_they_time(tmp_path, pictures_folder, tiny):
+    """Or they would wait for each other for ever."""
+
+    class BesideASlowOne(Processes):
+        def largest(self, *values):
+            return [max(value, 4.0) for value in values]
+
+    run = Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
+    run.processes = BesideASlowOne()
+    plan(run)
+    # Two and the one that is timed: a fast process alone would take up to a hundred more.
+    assert run.progress.step == 3
 
 
 def test_a_network_of_other_arguments(tmp_path, pictures_folder, tiny):
@@ -234,7 +249,11 @@ def test_the_parts_of_a_recipe_in_words(tiny, facts):
         ema=0.0,
         loss=Loss(name="charbonnier", fft=0.05),
         teacher=Teacher(weights="sesr-xl_x2", weight=0.25, self_ensemble=True),
-        finish=Finish(share=0.1, data=Data(lr_crop=64, batch=4), loss=Loss(name="l2")),
+        finish=Finish(
+            share=0.1,
+            data=Data(lr_crop=64, batch=4, degradation="photo", versions=5, untouched=0.2),
+            loss=Loss(name="l2"),
+        ),
         start=Start(weights="sesr-m5_x2", fresh=("first", "last")),
         data=Data(lr_crop=8, batch=2, candidates=3, degradation="photo", versions=5, untouched=0.2),
     )

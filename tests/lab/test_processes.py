@@ -1,5 +1,6 @@
 """Several processes give what one gives."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from leansr.errors import UsageError
-from leansr.lab.train.processes import ALONE, Processes
+from leansr.lab.train.processes import ALONE, Processes, joined
 from leansr.lab.weights import read_facts, read_tensors
 
 # Where rounding is not blown up: Muon levels directions that are next to nothing.
@@ -36,6 +37,101 @@ def test_shares():
     ]
     with pytest.raises(UsageError, match=r"data\.batch: 16 crops cannot be shared by 3"):
         Processes(0, 3).share(16)
+
+
+def test_finish_is_named():
+    with pytest.raises(UsageError, match=r"finish\.data\.batch: 3 crops"):
+        Processes(0, 2).share(3, "finish.data")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({}, "RANK: is not set, but WORLD_SIZE is 2"),
+        ({"RANK": "0"}, "LOCAL_RANK: is not set"),
+        ({"RANK": "0", "LOCAL_RANK": "first"}, "LOCAL_RANK: is first"),
+    ],
+)
+def test_what_torchrun_would_have_set(monkeypatch, told, words):
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"WORLD_SIZE": "2"} | told).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=words), joined():
+        pass
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with (
+        pytest.raises(UsageError, match="process 1 of this node has no GPU of its own, of 1"),
+        joined(),
+    ):
+        pass
+
+
+# Two processes, of which each prints how its part of the script ends.
+SCRIPT = """
+import sys, torch, warnings
+warnings.simplefilter("error")
+from leansr.errors import LeanSRError
+from leansr.lab.train.processes import joined, SharedBatchNorm2d
+with joined() as here:
+    try:
+        {part}
+    except LeanSRError as error:
+        sys.stdout.write(f"{{here.rank}}: {{type(error).__name__}}: {{error}}\\n")
+"""
+
+
+def together(tmp_path, part):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(part=part))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *launcher, script],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return sorted(done.stdout.splitlines())
+
+
+@pytest.mark.slow
+def test_a_folder_that_one_node_does_not_see(tmp_path):
+    told = together(
+        tmp_path, 'here.check_agreed(7, "run"); here.check_agreed(5 * here.rank, "run")'
+    )
+    why = "stands at step 0 for one process and at step 5 for another; every node must see"
+    assert told == [f"{rank}: UsageError: run: {why} the run's folder" for rank in range(2)]
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_is_told_by_the_others(tmp_path):
+    (told,) = together(tmp_path, "here.rank == 1 or here.largest(1.0)")
+    assert told == "0: MeasureError: another process of the run has ended; its own line says why"
+
+
+@pytest.mark.slow
+def test_shared_batch_normalisation_warns_of_nothing_and_has_the_gradient_of_one(tmp_path):
+    """Of all four pictures at once, by torch's own."""
+    x = torch.arange(4 * 2 * 3 * 3, dtype=torch.float32).view(4, 2, 3, 3).sin()
+    x.requires_grad_()
+    nn = torch.nn.BatchNorm2d(2)
+    (nn(x) ** 3).sum().backward()
+    part = """
+        x = torch.arange(72, dtype=torch.float32).view(4, 2, 3, 3).sin()[2 * here.rank :][:2]
+        x = x.clone().requires_grad_()
+        (SharedBatchNorm2d(2)(x) ** 3).sum().backward()
+        sys.stdout.write(f"{here.rank} {x.grad.flatten().tolist()}\\n")
+    """
+    told = together(tmp_path, part.strip())
+    own = torch.tensor([json.loads(line[2:]) for line in told])
+    torch.testing.assert_close(own.view(4, 2, 3, 3), x.grad, rtol=1e-4, atol=1e-5)
 
 
 def train(launcher, recipe, pictures, run):

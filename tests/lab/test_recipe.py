@@ -10,6 +10,7 @@ from leansr.errors import UsageError
 from leansr.lab.nets import build
 from leansr.lab.train.recipe import (
     Data,
+    Expect,
     Loss,
     Optimizer,
     Recipe,
@@ -17,6 +18,7 @@ from leansr.lab.train.recipe import (
     Start,
     Strict,
     Teacher,
+    goes_on,
     load,
     shipped,
 )
@@ -243,6 +245,19 @@ def plain(recipe):
         (("scale = 2", "scale = 2\nprecision = 'fp8'"), "`$.precision`; one of fp32, bf16, fp16"),
         (("scale = 2", "scale = 2\nnetwork.x = 1.5"), "got `float` - at `$.network[...]`"),
         (("batch = 2", "batch = 2, versions = 2"), "bicubic has one - at `$.data`"),
+        (("batch = 2", "batch = 2, untouched = 0.2"), "bicubic has none - at `$.data`"),
+        (("scale = 2", "scale = 2\nseed = -1"), "`int` >= 0 - at `$.seed`"),
+        (("scale = 2", "scale = 2\nloss.epsilon = 0.1"), "belongs to charbonnier and huber"),
+        (("scale = 2", "scale = 2\nfinish.share = 0.1"), "finish needs data or loss"),
+        (
+            (
+                "scale = 2",
+                "scale = 2\nfinish = {share = 0.1, data = {lr_crop = 8, batch = 2, "
+                "degradation = 'photo'}}",
+            ),
+            "finish.data.degradation must be that of data",
+        ),
+        (('"muon"', '"adam", momentum = 0.9'), "optimizer.momentum belongs to muon"),
         (("1e-3", "1e-3, betas = [0.9, 1.0]"), "`float` < 1.0 - at `$.optimizer.betas[1]`"),
         (("1e-3", "1e-3, betas = [0.9]"), "at `$.optimizer.betas`"),
         (("lr = 1e-3", "lr = nan"), "at `$.optimizer.lr`"),
@@ -273,6 +288,39 @@ def test_what_is_wrong_is_named(tmp_path, change, words):
     assert str(raised.value).startswith(f"{path}: ")
     assert "\n" not in str(raised.value)
     assert words in str(raised.value)
+
+
+def of_steps(steps, **changes):
+    return Schedule(decay=0.5, steps=steps, **changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "may"),
+    [
+        ({}, True),
+        ({"expect": Expect(set5_psnr_y=1, set14_psnr_y=2, source="here")}, True),
+        ({"schedule": of_steps(12)}, True),
+        ({"schedule": of_steps(8)}, False),
+        ({"schedule": of_steps(12, floor=0.1)}, False),
+        ({"schedule": Schedule(decay=0.5, minutes=99)}, False),
+        ({"ema": 0.5}, False),
+    ],
+)
+def test_what_a_run_may_go_on_by(tiny, change, may):
+    before = msgspec.structs.replace(tiny, schedule=of_steps(9))
+    now = msgspec.structs.replace(before, **change)
+    assert goes_on(before, now) == may
+    # An old header leaves out what is a default today.
+    told = msgspec.to_builtins(before) | {"schedule": {"decay": 0.5, "steps": 9}}
+    assert goes_on(msgspec.convert(told, Recipe), now) == may
+
+
+def test_more_minutes_and_not_fewer(tiny):
+    one, two = (
+        msgspec.structs.replace(tiny, schedule=Schedule(minutes=minutes)) for minutes in (1, 2)
+    )
+    assert goes_on(one, two)
+    assert not goes_on(two, one)
 
 
 def test_unknown_recipes(tmp_path):

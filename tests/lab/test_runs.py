@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from drawings import drawn
-from run_folders import make_run, three_rows
+from run_folders import add_weights, make_run, three_rows
 
 from leansr import cli
 from leansr.errors import DataError, LeanSRError
 from leansr.lab.train.checkpoint import BEFORE, NEWEST
-from leansr.lab.train.recipe import Data, Schedule, Start, shipped
+from leansr.lab.train.recipe import Data, Expect, Schedule, Start, shipped
 from leansr.lab.train.runs import (
     differences,
     find_runs,
@@ -200,10 +200,21 @@ def test_the_queue_of_the_zoo_is_of_shipped_recipes():
 
 
 def test_whether_a_run_is_over(folder, tiny):
-    """By the same recipe alone: with a longer schedule there is more to do."""
-    (folder / "b" / "weights.safetensors").touch()
+    """By its report, and the same recipe alone: with a longer schedule there is more to do."""
+    add_weights(folder / "b", tiny)
+    assert not is_over(folder / "b", tiny)
+    (folder / "b" / "report.md").touch()
     assert is_over(folder / "b", tiny)
+    expect = Expect(set5_psnr_y=1, set14_psnr_y=2, source="here")
+    assert is_over(folder / "b", msgspec.structs.replace(tiny, expect=expect))
+    # The report of a stop before, and a kill after the last row of the log.
+    os.utime(folder / "b" / "report.md", (0, 0))
+    assert not is_over(folder / "b", tiny)
     longer = msgspec.structs.replace(tiny, schedule=Schedule(steps=99))
     assert not is_over(folder / "b", longer)
     assert not is_over(folder / "a", with_seed(tiny, 1))
     assert not is_over(folder / "none", tiny)
+    os.utime(folder / "b" / "report.md")
+    assert is_over(folder / "b", tiny)
+    (folder / "b" / "weights.safetensors").write_text("none")
+    assert not is_over(folder / "b", tiny)

@@ -70,3 +70,16 @@ def test_the_share_of_a_lesson(tmp_path, pictures_folder, tiny):
         losses[weight] = float(run._step())
     assert losses[1.0] < 1e-6 < losses[0.0]
     assert losses[0.25] == pytest.approx(0.75 * losses[0.0], rel=1e-5)
+
+
+def test_a_run_goes_on_with_the_teacher_it_had(tmp_path, pictures_folder, tiny):
+    Run(tiny, tmp_path / "teacher", pictures_folder, report=quiet).train()
+    path = tmp_path / "teacher" / "weights.safetensors"
+    recipe = msgspec.structs.replace(tiny, teacher=Teacher(weights=str(path)))
+    Run(recipe, tmp_path / "run", pictures_folder, report=quiet).train(max_minutes=1e-9)
+    assert Run(recipe, tmp_path / "run", pictures_folder, report=quiet).progress.step == 1
+    other = msgspec.structs.replace(tiny, seed=1)
+    Run(other, tmp_path / "other", pictures_folder, report=quiet).train()
+    path.write_bytes((tmp_path / "other" / "weights.safetensors").read_bytes())
+    with pytest.raises(UsageError, match="is a run with another teacher"):
+        Run(recipe, tmp_path / "run", pictures_folder, report=quiet)

@@ -1,54 +1,22 @@
-import csv
 import hashlib
-import os
 import re
-import signal
 
 import msgspec
 import pytest
 import safetensors.torch
 import torch
 from PIL import Image, ImageOps
+from run_folders import assert_same, log_of, quiet, state
 
 from leansr import zoo
-from leansr.errors import DataError, MeasureError, UsageError, WeightsError
+from leansr.errors import DataError, UsageError, WeightsError
 from leansr.lab import weights as weights_file
 from leansr.lab.nets import build
 from leansr.lab.train import crops
-from leansr.lab.train.objective import can_compile
-from leansr.lab.train.recipe import Data, Finish, Loss, Optimizer, Schedule, Start
+from leansr.lab.train.recipe import Data, Expect, Optimizer, Schedule, Start
 from leansr.lab.train.schedule import rate
 from leansr.lab.train.trainer import Run
 from leansr.lab.train.validation import mean_psnr
-
-
-def log_of(folder):
-    with (folder / "log.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def quiet(line):
-    pass
-
-
-def state(folder):
-    return torch.load(folder / "checkpoint.pt", weights_only=True)
-
-
-def assert_same(a, b):
-    """Bit-equal, whatever the nesting."""
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    else:
-        assert a == b
 
 
 @pytest.mark.parametrize("space", ["direct", "collapsed"])
@@ -161,6 +129,12 @@ def test_a_run_goes_on_only_as_itself(tmp_path, pictures_folder, tiny):
     other = msgspec.structs.replace(tiny, seed=1)
     with pytest.raises(UsageError, match="run of another recipe"):
         Run(other, tmp_path / "run", pictures_folder, report=quiet)
+    shorter = msgspec.structs.replace(tiny, schedule=Schedule(warmup_steps=2, decay=0.5, steps=8))
+    with pytest.raises(UsageError, match="run of another recipe"):
+        Run(shorter, tmp_path / "run", pictures_folder, report=quiet)
+    expect = Expect(set5_psnr_y=1, set14_psnr_y=2, source="here")
+    told = msgspec.structs.replace(tiny, expect=expect)
+    Run(told, tmp_path / "run", pictures_folder, report=quiet)
     with pytest.raises(UsageError, match="run with other validation pictures"):
         Run(tiny, tmp_path / "run", pictures_folder, pictures_folder, report=quiet)
     before = (pictures_folder / "a.png").read_bytes()
@@ -174,81 +148,6 @@ def test_a_run_goes_on_only_as_itself(tmp_path, pictures_folder, tiny):
         Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
 
 
-def test_a_loss_that_is_lost_ends_the_run(tmp_path, pictures_folder, tiny):
-    run = Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
-    with torch.no_grad():
-        run.network.first.bias.fill_(float("nan"))
-    with pytest.raises(UsageError, match="the weights are not finite at step 1"):
-        run.train(checkpoint_minutes=0)
-    with pytest.raises(UsageError, match="the weights are not finite at step 3"):
-        run.train()
-    kept = {path.name for path in (tmp_path / "run").iterdir()}
-    assert kept == {"environment.json", "log.csv", "recipe.json"}
-
-
-def poison(run, steps):
-    """The gradients of these steps are not finite."""
-    taken = run._descend
-
-    def descend(factor):
-        if run.progress.step in steps:
-            run.network.first.bias.grad.fill_(float("inf"))
-        return taken(factor)
-
-    run._descend = descend
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_a_step_without_a_finite_gradient_is_skipped(tmp_path, pictures_folder, tiny, precision):
-    recipe = msgspec.structs.replace(tiny, precision=precision)
-    lines = []
-    run = Run(recipe, tmp_path / "run", pictures_folder, report=lines.append)
-    poison(run, {1, 4})
-    run.train()
-    assert run.progress.skipped == 2
-    assert "2 skipped" in lines[-1]
-    # The mean is of the steps that were taken.
-    assert all(0 < float(row["loss"]) < 1 for row in log_of(tmp_path / "run"))
-    assert all(tensor.isfinite().all() for tensor in run.current.values())
-
-
-def test_gradients_that_stay_lost_end_the_run(tmp_path, pictures_folder, tiny):
-    recipe = msgspec.structs.replace(tiny, schedule=Schedule(steps=60), validate_every=60)
-    run = Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
-    poison(run, range(5, 60))
-    with pytest.raises(UsageError, match=r"no gradient has been finite .* at step 24"):
-        run.train()
-
-
-def test_fp16_scales_its_loss_and_goes_on_bit_equal(tmp_path, pictures_folder, tiny):
-    recipe = msgspec.structs.replace(tiny, precision="fp16")
-    Run(recipe, tmp_path / "whole", pictures_folder, report=quiet).train()
-    Run(recipe, tmp_path / "cut", pictures_folder, report=quiet).train(max_minutes=1e-9)
-    Run(recipe, tmp_path / "cut", pictures_folder, report=quiet).train()
-    whole, cut = state(tmp_path / "whole"), state(tmp_path / "cut")
-    for key in ("network", "average", "optimizers", "scaler"):
-        assert_same(whole[key], cut[key])
-    assert whole["scaler"]["scale"] > 1
-    fp32 = Run(tiny, tmp_path / "fp32", pictures_folder, report=quiet)
-    fp32.train()
-    losses = [float(log_of(tmp_path / name)[-1]["loss"]) for name in ("whole", "fp32")]
-    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
-    assert losses[0] != losses[1]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_a_run_between_two_steps(tmp_path, pictures_folder, tiny, number):
-    def stop(line):
-        if line.startswith("step 3  loss"):
-            os.kill(os.getpid(), number)
-
-    Run(tiny, tmp_path / "whole", pictures_folder, report=quiet).train()
-    Run(tiny, tmp_path / "cut", pictures_folder, report=stop).train()
-    assert state(tmp_path / "cut")["progress"]["step"] == 3
-    Run(tiny, tmp_path / "cut", pictures_folder, report=quiet).train()
-    assert_same(state(tmp_path / "whole")["network"], state(tmp_path / "cut")["network"])
-
-
 def test_a_run_that_is_over_says_so(tmp_path, pictures_folder, tiny):
     Run(tiny, tmp_path / "run", pictures_folder, report=quiet).train()
     before = state(tmp_path / "run")
@@ -256,27 +155,6 @@ def test_a_run_that_is_over_says_so(tmp_path, pictures_folder, tiny):
     Run(tiny, tmp_path / "run", pictures_folder, report=lines.append).train()
     assert lines[-1].endswith("the run is over; its weights are in weights.safetensors")
     assert_same(before, state(tmp_path / "run"))
-
-
-def test_without_a_compiler_training_goes_on(tmp_path, pictures_folder, tiny, monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    recipe = msgspec.structs.replace(tiny, compile=True)
-    lines = []
-    Run(recipe, tmp_path / "run", pictures_folder, report=lines.append).train()
-    assert "no C++ compiler" in lines[0]
-    assert state(tmp_path / "run")["progress"]["step"] == 9
-
-
-def test_bf16_is_less_exact_and_keeps_weights_in_float32(tmp_path, pictures_folder, tiny):
-    losses = {}
-    for precision in ("fp32", "bf16"):
-        recipe = msgspec.structs.replace(tiny, precision=precision, validate_every=1)
-        run = Run(recipe, tmp_path / precision, pictures_folder, report=quiet)
-        run.train()
-        assert all(p.dtype == torch.float32 for p in run.network.parameters())
-        losses[precision] = float(log_of(tmp_path / precision)[0]["loss"])
-    assert losses["bf16"] != losses["fp32"]
-    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=1e-2)
 
 
 def test_steps_by_hand(tmp_path, pictures_folder, tiny):
@@ -339,42 +217,11 @@ def test_the_best_is_kept_when_training_makes_it_worse(tmp_path, pictures_folder
     assert facts.steps == 1 + values.index(max(values))
 
 
-def test_start_must_be_a_release_or_a_file(tmp_path, pictures_folder, tiny):
-    for weights, error in (("sesr-m5_x3", UsageError), ("none.safetensors", WeightsError)):
-        recipe = msgspec.structs.replace(tiny, start=Start(weights=weights))
-        with pytest.raises(error, match=weights):
-            Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_run_can_be_given_more(tmp_path, pictures_folder, tiny):
     Run(tiny, tmp_path / "run", pictures_folder, report=quiet).train()
     more = msgspec.structs.replace(tiny, schedule=Schedule(warmup_steps=2, decay=0.5, steps=12))
     Run(more, tmp_path / "run", pictures_folder, report=quiet).train()
     assert [row["step"] for row in log_of(tmp_path / "run")] == ["3", "6", "9", "12"]
-
-
-def test_a_log_row_cut_off_in_the_middle_is_none(tmp_path, pictures_folder, tiny):
-    Run(tiny, tmp_path / "run", pictures_folder, report=quiet).train(max_minutes=1e-9)
-    (tmp_path / "run" / ".checkpoint.pt.x.part").touch()
-    with (tmp_path / "run" / "log.csv").open("a") as file:
-        file.write("3,0.1\n4")
-    Run(tiny, tmp_path / "run", pictures_folder, report=quiet).train()
-    assert [row["step"] for row in log_of(tmp_path / "run")] == ["3", "6", "9"]
-    assert not list((tmp_path / "run").glob(".*"))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="no C++ compiler")
-def test_compiled_bf16_is_continued_bit_equal(tmp_path, pictures_folder, tiny):
-    recipe = msgspec.structs.replace(tiny, compile=True, precision="bf16")
-    torch._dynamo.reset()
-    Run(recipe, tmp_path / "whole", pictures_folder, report=quiet).train()
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
-    Run(recipe, tmp_path / "cut", pictures_folder, report=quiet).train(max_minutes=1e-9)
-    Run(recipe, tmp_path / "cut", pictures_folder, report=quiet).train()
-    assert_same(state(tmp_path / "whole")["network"], state(tmp_path / "cut")["network"])
 
 
 @pytest.mark.gpu
@@ -407,72 +254,6 @@ def test_batch_statistics_are_trained_resumed_and_released(tiny, tmp_path, pictu
         torch.testing.assert_close(again.average[name], tensor, rtol=0, atol=0)
 
 
-def test_a_space_that_a_network_does_not_have(tiny, tmp_path, pictures_folder):
-    recipe = msgspec.structs.replace(tiny, variant="edsr-baseline", space="direct")
-    with pytest.raises(UsageError, match="edsr-baseline: there is no space direct; it has none"):
-        Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
-
-
-def test_the_finish_has_crops_and_a_loss_of_its_own(tmp_path, pictures_folder, tiny):
-    finish = Finish(share=0.34, data=Data(lr_crop=16, batch=1), loss=Loss(name="l2"))
-    recipe = msgspec.structs.replace(tiny, finish=finish)
-    run = Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
-    seen = []
-    feed = run.feed
-
-    def watched(step, data):
-        seen.append((step, data.lr_crop))
-        return feed(step, data)
-
-    watched.seconds_waited = 0.0
-    run.feed = watched
-    run.train()
-    assert seen == [(step, 8 if step < 6 else 16) for step in range(9)]
-    rows = log_of(tmp_path / "run")
-    # A square is far less than an absolute value below one.
-    assert float(rows[2]["loss"]) < 0.5 * float(rows[1]["loss"])
-    large = Finish(share=0.1, data=Data(lr_crop=40, batch=1))
-    wrong = msgspec.structs.replace(tiny, finish=large)
-    with pytest.raises(DataError, match="fewer than the 80 a side"):
-        Run(wrong, tmp_path / "none", pictures_folder, report=quiet)
-
-
-def test_a_changed_network_says_so_in_its_weights(tmp_path, pictures_folder, tiny):
-    recipe = msgspec.structs.replace(tiny, network={"channels": 4, "blocks": 1})
-    Run(recipe, tmp_path / "run", pictures_folder, report=quiet).train()
-    network, facts = weights_file.load_network(
-        tmp_path / "run" / "weights.safetensors", "sesr-m3", 2
-    )
-    assert facts.recipe.network == {"channels": 4, "blocks": 1}
-    assert sum(p.numel() for p in network.parameters()) < 900
-    wrong = msgspec.structs.replace(tiny, network={"chanels": 4})
-    with pytest.raises(UsageError, match="no argument chanels; did you mean channels"):
-        Run(wrong, tmp_path / "none", pictures_folder, report=quiet)
-
-
-def test_photo_weights_see_and_are_chosen_by_degraded_pictures(tmp_path, pictures_folder, tiny):
-    data = Data(lr_crop=8, batch=2, degradation="photo", versions=3)
-    recipe = msgspec.structs.replace(tiny, data=data)
-    runs = [Run(recipe, tmp_path / "run", pictures_folder, pictures_folder, quiet) for _ in "12"]
-    pairs, again = (run.pictures.pairs for run in runs)
-    clean = Run(tiny, tmp_path / "clean", pictures_folder, report=quiet).pictures.pairs
-    assert_same(
-        [[lr.tobytes() for lr in pair.lrs] for pair in pairs],
-        [[lr.tobytes() for lr in pair.lrs] for pair in again],
-    )
-    assert {len(pair.lrs) for pair in pairs} == {3}
-    changed = [
-        lr.tobytes() != one.lrs[0].tobytes()
-        for pair, one in zip(pairs, clean, strict=True)
-        for lr in pair.lrs
-    ]
-    assert sum(changed) >= 6
-    assert {len(pair.lrs) for pair in runs[0].validation.pairs} == {5}
-    runs[0].train()
-    facts = weights_file.read_facts(tmp_path / "run" / "weights.safetensors")
-    assert facts.recipe.data.degradation == "photo"
-
-
 def test_a_run_writes_nothing_before_it_trains(tmp_path, pictures_folder, tiny):
     run = Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
     assert run.seconds_per_step(2) > 0
@@ -485,33 +266,3 @@ def test_pictures_on_disk_train_the_same(tmp_path, pictures_folder, tiny):
     assert mapped.pictures.is_mapped
     mapped.train()
     assert_same(state(tmp_path / "memory")["network"], state(tmp_path / "disk")["network"])
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "told"),
-    [
-        (
-            torch.AcceleratorError("CUDA error: lost\nmore"),
-            MeasureError,
-            "at step 4 .CUDA error: los",
-        ),
-        (torch.OutOfMemoryError("CUDA out of memory"), UsageError, "too little memory for a step"),
-    ],
-)
-def test_a_device_that_fails(tmp_path, pictures_folder, tiny, fault, error, told):
-    """In one line, and the run goes on bit-equal from the checkpoint before."""
-    Run(tiny, tmp_path / "whole", pictures_folder, report=quiet).train()
-    run = Run(tiny, tmp_path / "cut", pictures_folder, report=quiet)
-    taken = run._descend
-
-    def descend(factor):
-        if run.progress.step == 4:
-            raise fault
-        return taken(factor)
-
-    run._descend = descend
-    with pytest.raises(error, match=told) as raised:
-        run.train(checkpoint_minutes=0)
-    assert "\n" not in str(raised.value)
-    Run(tiny, tmp_path / "cut", pictures_folder, report=quiet).train()
-    assert_same(state(tmp_path / "whole")["network"], state(tmp_path / "cut")["network"])

@@ -22,7 +22,7 @@ def command() -> None:
 @click.option("-o", "--output", type=options.ANY_PATH, required=True, metavar="FILE")
 @click.option("--source", required=True, help="Where the pictures come from; told on in cards.")
 @click.option("--licence", required=True, help="Their licence; told on in cards.")
-@click.option("--max-mib", type=click.FloatRange(0, min_open=True), help="Largest pack, in MiB.")
+@click.option("--max-mib", type=options.Amount(), help="Largest pack, in MiB.")
 def pack(folder: Path, output: Path, source: str, licence: str, max_mib: float | None) -> None:
     """Pack a folder of pictures into one file for `leansr train --data`."""
     from leansr.lab.train import packs

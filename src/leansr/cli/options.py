@@ -35,6 +35,19 @@ data_root = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
+class Amount(click.FloatRange):
+    """A number above zero that is one: click takes nan, and infinity, for numbers in any range."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no amount", param, ctx)
+        return number
+
+
 class Tile(click.ParamType[Any]):
     """`auto`, `off`, or the side of a tile in LR pixels."""
 

@@ -1,5 +1,7 @@
 """`leansr train`"""
 
+import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 @click.option("--data", type=options.ANY_PATH, required=True, help="Folder or pack of pictures.")
 @click.option("--run", "folder", type=options.ANY_PATH, help="The run's folder.")
 @click.option("--validation", type=options.ANY_PATH, help="Folder or pack to choose weights by.")
-@click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Stop after this.")
+@click.option("--max-minutes", type=options.Amount(), help="Stop after this.")
 @click.option(
     "--room-mib",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Amount(),
     help="Memory for decoded pictures; what is more is read from disk.",
 )
 @options.threads
@@ -51,12 +53,14 @@ def command(
     from leansr.lab.train import recipe as recipes
     from leansr.lab.train.plan import plan
     from leansr.lab.train.processes import joined
+    from leansr.lab.train.report import tell_over
     from leansr.lab.train.runs import is_over
     from leansr.lab.train.trainer import Run
 
     settings = recipes.load(recipe)
+    tell = partial(click.echo, err=True)
     if folder is not None and not dry_run and is_over(folder, settings):
-        click.echo(f"{folder}: the run is over; its weights are in weights.safetensors", err=True)
+        tell_over(folder, tell)
         return
     with joined() as processes, TemporaryDirectory() as nowhere:
         run = Run(
@@ -64,13 +68,15 @@ def command(
             folder or Path(nowhere),
             data,
             validation,
-            report=lambda line: click.echo(line, err=True),
+            report=tell,
             threads=threads,
             room_mib=room_mib,
             processes=processes,
         )
         if not dry_run:
-            run.train(max_minutes)
+            # What is chained to the command, like the next recipe of `make zoo`, must not go on.
+            if number := run.train(max_minutes):
+                sys.exit(128 + number)
             return
         found = plan(run)
         if processes.is_first and as_json:

@@ -15,7 +15,7 @@ class Picture:
     """Pixels `(H, W, C)` of `mode`, upright, with the ICC profile and EXIF they came with.
 
     `exif` says nothing of an orientation any more: it has been applied. `jpeg_quality`, 1 to 100 on
-    the IJG's scale, is that of the JPEG they came in, None if they came in none.
+    the IJG's scale, is that of the JPEG they came in, None if they came in none that tells it.
     """
 
     pixels: Pixels

@@ -110,7 +110,10 @@ def load_network(path: Path, model: str, scale: int) -> tuple[Network, Facts]:
 
 
 def open_network(path: Path) -> tuple[Network, Variant, int]:
-    """The deploy form of whatever a weights file holds, training form or release; its scale."""
+    """The deploy form of whatever a weights file holds, training form or release; its scale.
+
+    WeightsError if its header does not say which network it is of.
+    """
     try:
         with safetensors.safe_open(path, "pt") as file:
             header = file.metadata() or {}
@@ -120,8 +123,14 @@ def open_network(path: Path) -> tuple[Network, Variant, int]:
         facts = read_facts(path)
         network, _ = load_network(path, facts.variant, facts.scale)
         return network.deploy(), zoo.find(facts.variant, facts.scale), facts.scale
-    scale = int(header["scale"])
-    variant = zoo.find(header["variant"], scale)
+    try:
+        scale = int(header.get("scale", ""))
+    except ValueError as cause:
+        raise WeightsError(f"{path}: its header is damaged (it tells no scale)") from cause
+    try:
+        variant = zoo.find(header["variant"], scale)
+    except UsageError as cause:
+        raise WeightsError(f"{path}: its header is of no known network ({cause})") from cause
     network = build(variant, scale).deploy()
     load_strictly(network, read_tensors(path), str(path))
     return network, variant, scale
@@ -142,7 +151,9 @@ def load_strictly(
     given = {name: t for name, t in tensors.items() if name.split(".")[0] not in fresh}
     faults = misfits(wanted, given)
     if faults:
-        raise WeightsError(f"{source}: does not fit the network: {'; '.join(faults)}")
+        is_of_space = isinstance(network, Network) and network.spaces and _same_parts(wanted, given)
+        hint = "; is it of another space? Releases are of the direct one" if is_of_space else ""
+        raise WeightsError(f"{source}: does not fit the network: {'; '.join(faults)}{hint}")
     network.load_state_dict({**own, **given})
 
 
@@ -156,3 +167,12 @@ def misfits(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[s
         if given[name].shape != wanted[name].shape
     ]
     return faults
+
+
+def _same_parts(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> bool:
+    """Whether tensors differ by name, but within the same parts."""
+    parts = [
+        {name.split(".")[0] for name in one.keys() - other.keys()}
+        for one, other in ((wanted, given), (given, wanted))
+    ]
+    return bool(parts[0]) and parts[0] == parts[1]

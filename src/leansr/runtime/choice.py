@@ -52,11 +52,11 @@ class Upscalers:
     def choose(self, picture: Picture) -> Choice:
         """The weights for `picture`."""
         if self._is_given:
-            return Choice("clean", "the weights given")
+            return Choice("clean", "weights as given")
         if self._input != "auto":
             return Choice(self._input, f"{self._input} weights, as asked for")
         if picture.jpeg_quality is None:
-            return Choice("clean", "clean weights, as it is no JPEG")
+            return Choice("clean", "clean weights, as it is no JPEG that tells its quality")
         seen = f"a JPEG of quality {picture.jpeg_quality}"
         if picture.jpeg_quality > PHOTO_QUALITY:
             return Choice("clean", f"clean weights, as it is {seen}, above {PHOTO_QUALITY}")

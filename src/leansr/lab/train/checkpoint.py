@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from leansr.errors import DataError
@@ -96,6 +97,19 @@ class Checkpoints:
         is_newest = self._newest.exists() and not self._is_newest_damaged
         name = (self._newest if is_newest else self._before).name
         return f"{name} of step {self._step} is intact, and the same command goes on from it"
+
+
+@contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """For taking over the state of a whole checkpoint: that it does not fit becomes DataError."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RuntimeError) as cause:
+        raise DataError(
+            f"{folder}: its checkpoint was written by another version of LeanSR; give a new folder"
+        ) from cause
 
 
 def check_whole(path: Path) -> bytes:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
+
 from leansr.errors import DataError
 from leansr.image import codecs
 from leansr.image.codecs import beside
@@ -22,6 +24,12 @@ class Provenance:
 
     source: str
     licence: str
+
+
+class _Header(msgspec.Struct, frozen=True):
+    schema: int
+    source: str = ""
+    licence: str = "not stated"
 
 
 class Files:
@@ -48,8 +56,9 @@ class Files:
             if self._pack is None:
                 return (self._data / name).read_bytes()
             return self._pack.read(name)
-        except zipfile.BadZipFile as cause:
-            raise DataError(f"{name}: is damaged in the pack ({cause}); pack it again") from cause
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as cause:
+            # zipfile has the last two for entries that are encrypted or packed in a way of its own.
+            raise DataError(f"{name}: cannot be read from the pack ({cause})") from cause
         except OSError as cause:
             raise DataError(f"{name}: cannot be read ({cause.strerror})") from cause
 
@@ -59,10 +68,14 @@ def provenance(data: Path) -> Provenance:
     if data.is_dir():
         return Provenance(source=f"the folder {data.name}", licence="not stated")
     with _opened(data) as pack:
-        header = json.loads(pack.read(_HEADER))
-    if header["schema"] != 1:
-        raise DataError(f"{data}: is a pack of a newer LeanSR (schema {header['schema']})")
-    return Provenance(header["source"], header["licence"])
+        content = pack.read(_HEADER)
+    try:
+        header = msgspec.json.decode(content, type=_Header)
+    except msgspec.MsgspecError as cause:
+        raise DataError(f"{data}: its {_HEADER} is damaged ({cause}); pack it again") from cause
+    if header.schema != 1:
+        raise DataError(f"{data}: is a pack of a newer LeanSR (schema {header.schema})")
+    return Provenance(header.source, header.licence)
 
 
 def pack(folder: Path, target: Path, origin: Provenance, max_mib: float | None = None) -> int:

@@ -1,5 +1,6 @@
 """Training pictures, decoded once, into memory or into a file that is mapped from disk."""
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,8 +25,9 @@ from leansr.lab.train.packs import Files
 
 # Of a name and the LR picture made of it: the versions of LR that are trained on.
 Versions = Callable[[str, Pixels], Sequence[Pixels]]
-# So many files are decoded at a time before their pixels are put away.
-_AT_A_TIME = 64
+# So many files are decoded at a time before their pixels are put away: no core waits, and few
+# pictures are held beside the room that was given.
+_AT_A_TIME = 2 * (os.cpu_count() or 1)
 # So many faults stand in a message.
 _TOLD = 5
 
@@ -49,7 +51,8 @@ class Pictures:
     """Pairs whose pixels lie one after the other in `lr` and `hr`, each `(pixels, C)`.
 
     `is_mapped` if they are in a file on disk and read from there when they are needed. `modes`
-    says how many pictures were not plain RGB, and what was made of them.
+    says how many pictures were not plain RGB, or of kinds that are not read, and what was made of
+    them.
     """
 
     pairs: tuple[Pair, ...]
@@ -75,14 +78,16 @@ def load(
     """Every picture of a folder or pack with its LR, made by bicubic from the 8-bit picture.
 
     In the layout HR/name.png, LR/name.png (or namex2.png) LR is as given. Pixels beyond
-    `room_mib` go to a temporary file. Raises DataError if there are no pictures, or one that counts
-    and names those that cannot be decoded, have an LR side below `smallest_lr`, or whose LR is
-    missing or of another size.
+    `room_mib` go to a temporary file. Raises DataError if there are no pictures, if there is LR but
+    not in that layout, or one that counts and names those that cannot be decoded, have an LR side
+    below `smallest_lr`, whose LR is missing, twice there or of another size, or that are beside HR
+    and LR.
     """
     files = Files(data)
+    _refuse_half_a_layout(data, files.names)
     sources, faults = _sources(files.names, scale)
     count = len(sources) + len(faults)
-    decoded = []
+    kept = []
     lr_shelf, hr_shelf = _Shelf(room_mib), _Shelf(room_mib)
     modes: Counter[str] = Counter()
 
@@ -99,8 +104,9 @@ def load(
                     faults.append(str(found))
                     continue
                 modes[found.mode] += 1
-                kept = tuple(lr_shelf.put(lr) for lr in found.lrs), hr_shelf.put(found.hr)
-                decoded.append((found, *kept))
+                places = tuple(lr_shelf.put(lr) for lr in found.lrs), hr_shelf.put(found.hr)
+                # Not what was decoded: all of it would not fit into the room.
+                kept.append((found.name, found.sha256, *places))
     if faults:
         more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
         raise DataError(
@@ -109,10 +115,10 @@ def load(
         )
     lr, hr = lr_shelf.pixels(), hr_shelf.pixels()
     pairs = tuple(
-        Pair(found.name, found.sha256, tuple(place.of(lr) for place in lrs), place.of(hr))
-        for found, lrs, place in decoded
+        Pair(name, file_sha256, tuple(place.of(lr) for place in lrs), place.of(hr))
+        for name, file_sha256, lrs, place in kept
     )
-    return Pictures(pairs, lr, hr, lr_shelf.is_mapped or hr_shelf.is_mapped, _told(modes))
+    return Pictures(pairs, lr, hr, lr_shelf.is_mapped or hr_shelf.is_mapped, _told(modes, data))
 
 
 def planes(rgb: Pixels, colour: str) -> Pixels:
@@ -131,15 +137,42 @@ class _Decoded:
     hr: Pixels
 
 
+def _refuse_half_a_layout(data: Path, names: list[str]) -> None:
+    """DataError for LR that would not be seen as such: without HR, empty, or in another case."""
+    filled = {PurePosixPath(name).parts[0] for name in names}
+    folders = {path.name for path in data.iterdir()} if data.is_dir() else filled
+    if {"HR", "LR"} <= filled or "LR" not in {folder.upper() for folder in folders}:
+        return
+    found = ", ".join(sorted(name for name in folders if name.upper() in ("HR", "LR")))
+    raise DataError(
+        f"{data}: LR as given needs pictures in HR/ and in LR/, so written; "
+        f"what is there is {found}; leave LR out to have it made"
+    )
+
+
 def _sources(names: list[str], scale: int) -> tuple[list[tuple[str, str | None]], list[str]]:
     """HR and LR file of each picture, no LR where it is to be made; and what does not match."""
-    if {PurePosixPath(name).parts[0] for name in names} != {"HR", "LR"}:
+    folders = [PurePosixPath(name).parts[0] for name in names]
+    if not {"HR", "LR"} <= set(folders):
         return [(name, None) for name in names], []
-    lrs = {_stem(name).removesuffix(f"x{scale}"): name for name in names if name.startswith("LR/")}
-    hrs = {_stem(name): name for name in names if name.startswith("HR/")}
-    faults = [f"{hrs[stem]}: has no picture in LR" for stem in hrs if stem not in lrs]
+    hrs: dict[str, str] = {}
+    lrs: dict[str, str] = {}
+    faults = []
+    for name, folder in zip(names, folders, strict=True):
+        if folder not in ("HR", "LR"):
+            faults.append(f"{name}: is neither in HR nor in LR")
+            continue
+        known, stem = (hrs, _stem(name)) if folder == "HR" else (lrs, _lr_stem(name, scale))
+        if stem in known:
+            faults.append(f"{name}: is the same picture as {known[stem]} by its name")
+        known.setdefault(stem, name)
+    faults += [f"{hrs[stem]}: has no picture in LR" for stem in hrs if stem not in lrs]
     faults += [f"{lrs[stem]}: has no picture in HR" for stem in lrs if stem not in hrs]
     return [(hrs[stem], lrs[stem]) for stem in hrs if stem in lrs], faults
+
+
+def _lr_stem(name: str, scale: int) -> str:
+    return _stem(name).removesuffix(f"x{scale}")
 
 
 def _stem(name: str) -> str:
@@ -196,11 +229,15 @@ def _rgb(picture: Picture) -> Pixels:
     return np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
 
 
-def _told(modes: Counter[str]) -> str:
+def _told(modes: Counter[str], data: Path) -> str:
     grey = modes["L"] + modes["LA"]
     alpha = modes["LA"] + modes["RGBA"]
-    told = [f"{grey} are grey"] if grey else []
-    told += [f"{alpha} have an alpha channel, which is left out"] if alpha else []
+    other = sum(path.suffix.lower() in codecs.UNSUPPORTED for path in data.rglob("*"))
+    told = [f"{grey} {'is' if grey == 1 else 'are'} grey"] if grey else []
+    if alpha:
+        told += [f"{alpha} {'has' if alpha == 1 else 'have'} an alpha channel, which is left out"]
+    if other:
+        told += [f"{other} of other kinds {'is' if other == 1 else 'are'} left out"]
     return ", ".join(told)
 
 

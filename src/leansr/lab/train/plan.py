@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import torch
 
-from leansr.errors import MeasureError
 from leansr.lab.train.environment import device_name
 from leansr.lab.train.objective import can_compile
 from leansr.lab.train.recipe import Data, Recipe
@@ -67,7 +66,7 @@ class Plan:
 def plan(run: Run) -> Plan:
     """What `run` would do from where it stands; its steps are timed, so its weights move.
 
-    Raises MeasureError if the device has too little memory for a step.
+    Raises UsageError if the device has too little memory for a step.
     """
     recipe, step, fraction = run.recipe, run.progress.step, run.fraction
     seconds, seconds_to_start = _timed(run)
@@ -100,19 +99,14 @@ def plan(run: Run) -> Plan:
 
 def _timed(run: Run) -> tuple[float, float]:
     """Seconds that a step takes, and those that the first one takes longer."""
-    data = run.recipe.data
     began = time.monotonic()
-    try:
-        seconds = run.seconds_per_step(1)
+    with run.device_faults():
+        # One number of steps for all processes: they take each together.
+        (seconds,) = run.processes.largest(run.seconds_per_step(1))
         # Two steps before the one that is timed.
         starting = max(0.0, time.monotonic() - began - 3 * seconds)
         count = min(_MOST_STEPS, int(_SECONDS / seconds))
         return (run.seconds_per_step(count) if count > 1 else seconds), starting
-    except torch.OutOfMemoryError as cause:
-        raise MeasureError(
-            f"{device_name(run.device)}: has too little memory for {data.batch} crops of "
-            f"{data.lr_crop} x {data.lr_crop} a step; lower data.batch, or share it among processes"
-        ) from cause
 
 
 def _left(recipe: Recipe, fraction: float, seconds: float) -> tuple[int, float]:

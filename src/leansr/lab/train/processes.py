@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd.function import FunctionCtx
 
-from leansr.errors import UsageError
+from leansr.errors import MeasureError, UsageError
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,14 @@ class Processes:
             return torch.device("cuda", self.local_rank)
         return torch.device("cpu")
 
-    def share(self, batch: int) -> slice:
-        """Which of a step's crops this process sees; UsageError if they cannot be shared."""
+    def share(self, batch: int, table: str = "data") -> slice:
+        """Which of a step's crops this process sees.
+
+        UsageError, naming the recipe's `table`, if they cannot be shared.
+        """
         if batch % self.count:
             raise UsageError(
-                f"data.batch: {batch} crops cannot be shared by {self.count} processes"
+                f"{table}.batch: {batch} crops cannot be shared by {self.count} processes"
             )
         each = batch // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
@@ -50,7 +53,7 @@ class Processes:
             return
         tensors = list(tensors)
         flat = torch.cat([tensor.flatten() for tensor in tensors])
-        dist.all_reduce(flat)
+        _reduce(flat)
         flat /= self.count
         parts = flat.split([tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
@@ -65,8 +68,17 @@ class Processes:
         if self.count == 1:
             return list(values)
         agreed = torch.tensor(values, dtype=torch.float64, device=self.device())
-        dist.all_reduce(agreed, dist.ReduceOp.MAX)
+        _reduce(agreed, dist.ReduceOp.MAX)
         return agreed.tolist()
+
+    def check_agreed(self, step: int, folder: str) -> None:
+        """UsageError unless all processes stand at `step` of the run in `folder`."""
+        last, first = self.largest(step, -step)
+        if last != -first:
+            raise UsageError(
+                f"{folder}: stands at step {int(-first)} for one process and at step {int(last)} "
+                f"for another; every node must see the run's folder"
+            )
 
     def prepare(self, network: nn.Module) -> None:
         """Makes batch normalisation see the whole batch, of which this process has a share."""
@@ -81,19 +93,68 @@ ALONE = Processes()
 
 @contextmanager
 def joined() -> Iterator[Processes]:
-    """This process among those that torchrun started, or alone."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    """This process among those that torchrun started, or alone; UsageError if it cannot be."""
+    here = _told()
+    if here.count == 1:
         yield ALONE
         return
-    here = Processes(int(os.environ["RANK"]), count, int(os.environ["LOCAL_RANK"]))
     if torch.cuda.is_available():
+        if here.local_rank >= torch.cuda.device_count():
+            raise UsageError(
+                f"process {here.local_rank} of this node has no GPU of its own, of "
+                f"{torch.cuda.device_count()}; start as many processes as there are GPUs"
+            )
         torch.cuda.set_device(here.device())
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield here
     finally:
         dist.destroy_process_group()
+
+
+def _told() -> Processes:
+    """What torchrun's variables say; UsageError if some are missing, or no numbers."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return ALONE
+    told = {name: os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    for name, value in told.items():
+        if not value.isdecimal():
+            raise UsageError(
+                f"{name}: is {value or 'not set'}, but WORLD_SIZE is {told['WORLD_SIZE']}; start "
+                f"several processes with torchrun, or unset WORLD_SIZE for one"
+            )
+    return Processes(*(int(value) for value in told.values()))
+
+
+def _reduce(tensor: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> None:
+    """All processes' `tensor` in one, in place; MeasureError if one of them is gone."""
+    try:
+        dist.all_reduce(tensor, operation)
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except RuntimeError as cause:
+        raise MeasureError("another process of the run has ended; its own line says why") from cause
+
+
+class _Total(torch.autograd.Function):
+    """The sum over processes, whose gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        total = x.contiguous().clone()
+        _reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+        return _total(gradient)
+
+
+# torch.compile would have to make it part of a graph.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _total(x: Tensor) -> Tensor:
+    total: Tensor = _Total.apply(x)
+    return total
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
@@ -111,9 +172,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.num_batches_tracked is not None
         values = x.float()
         count = values.numel() / values.shape[1] * dist.get_world_size()
-        mean = all_reduce(values.sum(dim=(0, 2, 3))) / count
+        mean = _total(values.sum(dim=(0, 2, 3))) / count
         centred = values - mean[:, None, None]
-        variance = all_reduce(centred.square().sum(dim=(0, 2, 3))) / count
+        variance = _total(centred.square().sum(dim=(0, 2, 3))) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)

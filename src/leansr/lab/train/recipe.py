@@ -29,6 +29,12 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 Table = TypeVar("Table", bound=Strict)
 
 
+def _is_given(table: Strict, key: str) -> bool:
+    """Whether a key has another value than its default."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(table)}
+    return bool(getattr(table, key) != defaults[key])
+
+
 class Data(Strict, frozen=True):
     """Crops of `lr_crop` x `lr_crop` LR pixels, `batch` of them a step, over all processes.
 
@@ -48,6 +54,8 @@ class Data(Strict, frozen=True):
     def __post_init__(self) -> None:
         if self.degradation == "bicubic" and self.versions > 1:
             raise ValueError("data.versions are of a degradation; bicubic has one")
+        if self.degradation == "bicubic" and _is_given(self, "untouched"):
+            raise ValueError("data.untouched is of a degradation; bicubic has none")
 
 
 class Loss(Strict, frozen=True):
@@ -57,6 +65,10 @@ class Loss(Strict, frozen=True):
     name: Literal["l1", "l2", "charbonnier", "huber"] = "l1"
     epsilon: Positive = 1e-3
     fft: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name in ("l1", "l2") and _is_given(self, "epsilon"):
+            raise ValueError("loss.epsilon belongs to charbonnier and huber")
 
 
 class Teacher(Strict, frozen=True):
@@ -91,6 +103,10 @@ class Optimizer(Strict, frozen=True):
     weight_decay: NotNegative = 0.0
     clip: Positive | None = None
 
+    def __post_init__(self) -> None:
+        if self.name != "muon" and _is_given(self, "momentum"):
+            raise ValueError("optimizer.momentum belongs to muon")
+
 
 class Schedule(Strict, frozen=True):
     """The rate over a budget of `steps` or `minutes`, never both, after `warmup_steps`.
@@ -120,7 +136,7 @@ class Schedule(Strict, frozen=True):
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("schedule needs steps or minutes, and not both")
         for key, names in _BELONGS.items():
-            if self.name not in names and getattr(self, key) != _DEFAULTS[key]:
+            if self.name not in names and _is_given(self, key):
                 raise ValueError(f"schedule.{key} belongs to {' and '.join(names)}")
         if self.name == "halving" and self.every is None:
             raise ValueError("halving needs schedule.every")
@@ -139,15 +155,21 @@ _BELONGS = {
     "milestones": ["multi-step"],
     "factor": ["halving", "multi-step"],
 }
-_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Schedule)}
 
 
 class Finish(Strict, frozen=True):
-    """Other crops, or another loss, for the last `share` of the budget: larger patches, say."""
+    """Other crops, or another loss, for the last `share` of the budget: larger patches, say.
+
+    The crops are of the same LR pictures: a degradation stays as it is.
+    """
 
     share: Fraction
     data: Data | None = None
     loss: Loss | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is None and self.loss is None:
+            raise ValueError("finish needs data or loss")
 
 
 class Start(Strict, frozen=True):
@@ -186,7 +208,7 @@ class Recipe(Strict, frozen=True):
     schedule: Schedule
     space: Space | None = None
     network: dict[str, Argument] = msgspec.field(default_factory=dict)
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0)] = 0
     ema: Fraction = 0.999
     validate_every: Count = 1000
     compile: bool = True
@@ -196,6 +218,32 @@ class Recipe(Strict, frozen=True):
     finish: Finish | None = None
     start: Start | None = None
     expect: Expect | None = None
+
+    def __post_init__(self) -> None:
+        finish = self.finish.data if self.finish is not None else None
+        for key in ("degradation", "versions", "untouched"):
+            if finish is not None and getattr(finish, key) != getattr(self.data, key):
+                raise ValueError(f"finish.data.{key} must be that of data")
+
+
+def is_same_run(one: Recipe, other: Recipe) -> bool:
+    """Whether two recipes train alike: what is expected of them may differ."""
+    without = [msgspec.structs.replace(recipe, expect=None) for recipe in (one, other)]
+    return without[0] == without[1]
+
+
+def goes_on(before: Recipe, now: Recipe) -> bool:
+    """Whether a run of `before` may go on by `now`: the same run, or given more steps or minutes.
+
+    A budget is not exchanged for one of the other kind.
+    """
+    was, given = before.schedule, now.schedule
+    as_before = msgspec.structs.replace(given, steps=was.steps, minutes=was.minutes)
+    return (
+        is_same_run(before, msgspec.structs.replace(now, schedule=as_before))
+        and (given.steps or 0) >= (was.steps or 0)
+        and (given.minutes or 0) >= (was.minutes or 0)
+    )
 
 
 def weights_file(weights: str) -> Path:

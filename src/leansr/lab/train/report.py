@@ -1,27 +1,52 @@
 """The report of a run: a page and a picture of its curves, made of what lies in its folder."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from leansr.errors import DataError
+from leansr.errors import DataError, LeanSRError
 from leansr.image.codecs import beside
 from leansr.lab.plot.curves import draw_curves
 from leansr.lab.plot.style import plain, write
 from leansr.lab.train.environment import NONE
-from leansr.lab.train.runs import REPORT, WEIGHTS, Record, read_record, settings
-from leansr.lab.weights import Trained, read_facts
+from leansr.lab.train.runs import (
+    REPORT,
+    WEIGHTS,
+    Record,
+    has_ended,
+    read_record,
+    read_weights_facts,
+    settings,
+)
+from leansr.lab.weights import Trained
 
 ENVIRONMENT, CURVES = "environment.json", "curves.png"
+
+
+def tell_over(folder: Path, tell: Callable[[str], None]) -> None:
+    """Says that a run is over, and writes its report if that is not there."""
+    if not has_ended(folder):
+        try_report(folder, tell)
+    tell(f"{folder}: the run is over; its weights are in {WEIGHTS}")
+
+
+def try_report(folder: Path, tell: Callable[[str], None]) -> None:
+    """`write_report`, whose failure is no more than a line."""
+    try:
+        write_report(folder)
+    except LeanSRError as error:
+        tell(f"{error}; the run itself is saved")
 
 
 def write_report(folder: Path) -> None:
     """Writes report.md of a run, and curves.png once its log has a row.
 
-    DataError or WeightsError if a file of the run is damaged or the report cannot be written.
+    Weights that cannot be read count as none. DataError if another file of the run is damaged,
+    DataError or PictureError if the report cannot be written.
     """
     record = read_record(folder)
-    facts = _facts(folder)
+    facts = read_weights_facts(folder)
     lines = [
         f"# {record.recipe.variant} x{record.recipe.scale}: {plain(folder.resolve().name)}",
         "",
@@ -86,7 +111,7 @@ def _quality(record: Record) -> list[str]:
 
 def _trained_on(facts: Trained | None) -> list[str]:
     if facts is None:
-        return ["No weights are written yet."]
+        return ["There are no weights that can be read."]
     lines = [f"Pictures: {plain(facts.data)}; licence: {plain(facts.data_licence)}."]
     if facts.device:
         lines.append(f"On {plain(facts.device)}.")
@@ -108,16 +133,6 @@ def _told(value: Any) -> str:
 
 def _decibels(psnr: float | None) -> str:
     return "not validated" if psnr is None else f"{psnr:.3f} dB"
-
-
-def _facts(folder: Path) -> Trained | None:
-    path = folder / WEIGHTS
-    if not path.exists():
-        return None
-    facts = read_facts(path)
-    if not isinstance(facts, Trained):
-        raise DataError(f"{path}: is not of this run")
-    return facts
 
 
 def _environment(folder: Path) -> dict[str, Any]:

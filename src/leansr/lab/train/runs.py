@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from leansr.errors import DataError
+from leansr.errors import DataError, WeightsError
 from leansr.lab.train.checkpoint import BEFORE, NEWEST, check_whole
 from leansr.lab.train.log import Row, read_rows
-from leansr.lab.train.recipe import Recipe
+from leansr.lab.train.recipe import Recipe, is_same_run
+from leansr.lab.weights import Trained, read_facts
 
 State = Literal["finished", "running?", "stopped", "lost"]
 RECIPE, LOG, WEIGHTS, REPORT = "recipe.json", "log.csv", "weights.safetensors", "report.md"
@@ -92,10 +93,26 @@ def read_record(folder: Path) -> Record:
 
 
 def is_over(folder: Path, recipe: Recipe) -> bool:
-    """Whether the run of `recipe` in `folder` has used its budget, by its files alone."""
-    if not (folder / RECIPE).exists() or not (folder / WEIGHTS).exists():
+    """Whether the run of `recipe` in `folder` has used its budget, by its files alone.
+
+    Its report, which is written last, must be there: a run may be killed after the last row of its
+    log and before the last checkpoint. Where a file is missing or damaged, checkpoints decide.
+    """
+    try:
+        record = read_record(folder)
+    except DataError:
         return False
-    return read_recipe(folder) == recipe and read_record(folder).state == "finished"
+    is_whole = has_ended(folder) and read_weights_facts(folder) is not None
+    return is_whole and record.state == "finished" and is_same_run(record.recipe, recipe)
+
+
+def read_weights_facts(folder: Path) -> Trained | None:
+    """What a run's weights say of themselves; None if they are missing or cannot be read."""
+    try:
+        facts = read_facts(folder / WEIGHTS)
+    except WeightsError:
+        return None
+    return facts if isinstance(facts, Trained) else None
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -173,13 +190,25 @@ def _state(folder: Path, recipe: Recipe, rows: Sequence[Row]) -> State:
         )
         if is_over:
             return "finished"
-    checkpoints = [path for path in (folder / NEWEST, folder / BEFORE) if path.exists()]
-    newest = max(path.stat().st_mtime for path in (*checkpoints, folder / LOG))
-    report = folder / REPORT
-    has_ended = report.exists() and report.stat().st_mtime >= newest
-    if not has_ended and time.time() - newest < _QUIET_MINUTES * 60:
+    if not has_ended(folder) and time.time() - _newest(folder) < _QUIET_MINUTES * 60:
         return "running?"
-    return "stopped" if any(map(_is_whole, checkpoints)) else "lost"
+    return "stopped" if any(map(_is_whole, _checkpoints(folder))) else "lost"
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the report is newer than log and checkpoints: an earlier stop has left one too."""
+    report = folder / REPORT
+    return report.exists() and report.stat().st_mtime >= _newest(folder)
+
+
+def _newest(folder: Path) -> float:
+    """When log or checkpoints were last written, as a file's time."""
+    written = [path for path in (*_checkpoints(folder), folder / LOG) if path.exists()]
+    return max((path.stat().st_mtime for path in written), default=0.0)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [path for path in (folder / NEWEST, folder / BEFORE) if path.exists()]
 
 
 def _is_whole(path: Path) -> bool:

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM has come: they end a run between two steps, never within one."""
+def stop_signals() -> Iterator[Callable[[], int]]:
+    """The number of Ctrl-C's signal or SIGTERM once one has come, 0 before.
+
+    They end a run between two steps, never within one.
+    """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: 0
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda n, frame: received.append(n)) for number in numbers]
     try:
-        yield lambda: bool(received)
+        yield lambda: received[0] if received else 0
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

@@ -1,5 +1,7 @@
 """A trained network that another one learns from."""
 
+import hashlib
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from leansr.zoo.variant import Variant
 
 
 class Lesson:
-    """What the teacher makes of LR crops, without gradients."""
+    """What the teacher makes of LR crops, without gradients; `sha256` is of its file."""
 
     def __init__(
         self, settings: Teacher, variant: Variant, scale: int, device: torch.device
@@ -23,6 +25,7 @@ class Lesson:
                 f"{path}: teaches {row.colour} x{of}, and {variant.name} learns "
                 f"{variant.colour} x{scale}"
             )
+        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         self._network = network.to(device)
         self._is_ensemble = settings.self_ensemble
 

@@ -1,12 +1,10 @@
 """The loop: crops in, an average of weights out, and a run that can always go on."""
 
 import hashlib
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,21 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from leansr import zoo
-from leansr.errors import MeasureError, UsageError
-from leansr.image.codecs import beside
+from leansr.errors import UsageError
 from leansr.lab.nets import build, changed, network_class
-from leansr.lab.train import packs, pictures, versions
-from leansr.lab.train.checkpoint import Checkpoints, fingerprint
+from leansr.lab.train import material, packs
+from leansr.lab.train.checkpoint import Checkpoints, fingerprint, understood
 from leansr.lab.train.crops import Shelves
-from leansr.lab.train.environment import device_name, environment
+from leansr.lab.train.environment import device_name
+from leansr.lab.train.faults import device_faults
 from leansr.lab.train.feed import Feed
+from leansr.lab.train.folder import check_new, opened
 from leansr.lab.train.log import Log, Row
 from leansr.lab.train.objective import Objective, can_compile, objective
 from leansr.lab.train.optimizers import optimizers
-from leansr.lab.train.pictures import Pictures, Versions
+from leansr.lab.train.pictures import Pictures
 from leansr.lab.train.processes import ALONE, Processes
-from leansr.lab.train.recipe import Recipe
-from leansr.lab.train.report import write_report
+from leansr.lab.train.progress import Interval, Progress, update_average
+from leansr.lab.train.recipe import Recipe, goes_on
+from leansr.lab.train.report import tell_over, try_report
+from leansr.lab.train.runs import LOG, WEIGHTS, is_over, read_weights_facts
 from leansr.lab.train.schedule import rate
 from leansr.lab.train.signals import stop_signals
 from leansr.lab.train.teacher import Lesson
@@ -40,27 +41,6 @@ Report = Callable[[str], None]
 
 # So many steps without a finite gradient in a row are no accident.
 _LOST_AFTER = 20
-
-
-@dataclass
-class Progress:
-    """Where a run stands; `skipped` steps had no finite gradient."""
-
-    step: int = 0
-    seconds: float = 0.0
-    best_psnr: float | None = None
-    skipped: int = 0
-
-
-@dataclass
-class Interval:
-    """What has happened since the last row of the log: the sum of losses, and what was then."""
-
-    losses: Tensor
-    step: int
-    skipped: int
-    since: float
-    waited: float
 
 
 class Run:
@@ -88,6 +68,7 @@ class Run:
         self.recipe, self.folder, self.processes = recipe, folder, processes
         self.report = report if processes.is_first else lambda line: None
         self.variant = changed(zoo.find(recipe.variant, recipe.scale), recipe.network)
+        material.check_crops(recipe, self.variant, processes)
         self.progress = Progress()
         self.device = processes.device()
         torch.manual_seed(recipe.seed)
@@ -96,6 +77,7 @@ class Run:
         self.start_sha256 = ""
         self.checkpoints = Checkpoints(folder, self.report)
         if not self.checkpoints.exist:
+            check_new(folder)
             self._start()
         for parameter in self.network.parameters():
             if parameter.ndim == 4:
@@ -109,20 +91,19 @@ class Run:
         self.lesson: Lesson | None = None
         if recipe.teacher is not None:
             self.lesson = Lesson(recipe.teacher, self.variant, recipe.scale, self.device)
-        crops = [recipe.data] + ([recipe.finish.data] if recipe.finish else [])
-        largest = max(crop.lr_crop for crop in crops if crop is not None)
-        self.pictures = self._load(data, largest, versions.trained(recipe.data), room_mib)
+        self.pictures = material.trained(recipe, self.variant, data, room_mib)
         self.origin = packs.provenance(data)
-        # Two pixels are left of the smallest picture when its border is cut.
         self.validation: Pictures | None = None
         if validation is not None:
-            self.validation = self._load(validation, 4, versions.validated(recipe.data))
+            self.validation = material.validated(recipe, self.variant, validation)
         shelves = Shelves(self.pictures, recipe.scale, self.device)
         self.feed = Feed(shelves, recipe.seed, self.device, processes)
         self._objectives: dict[bool, Objective] = {}
         self._lost = 0
         if self.checkpoints.exist:
-            self._resume()
+            with understood(folder):
+                self._resume()
+        processes.check_agreed(self.progress.step, str(folder))
 
     @property
     def fraction(self) -> float:
@@ -133,18 +114,36 @@ class Run:
         assert schedule.minutes is not None
         return self.progress.seconds / (schedule.minutes * 60)
 
-    def train(self, max_minutes: float | None = None, checkpoint_minutes: float = 3.0) -> None:
-        """Trains to the end of the budget, or for `max_minutes` of it; a checkpoint either way."""
-        if self.fraction >= 1:
-            self.report(f"{self.folder}: the run is over; its weights are in weights.safetensors")
-            return
-        self._open_folder()
+    def train(
+        self, max_minutes: float | None = None, checkpoint_minutes: float = 3.0
+    ) -> int | None:
+        """Trains to the end of the budget, or for `max_minutes` of it; a checkpoint either way.
+
+        Returns the number of the signal that stopped it. UsageError if another process trains in
+        the folder.
+        """
+        if not self.processes.is_first:
+            folder: AbstractContextManager[None] = nullcontext()
+        else:
+            folder = opened(self.folder, self.recipe, self.checkpoints)
+        if self.fraction < 1:
+            with folder:
+                return self._train(max_minutes, checkpoint_minutes)
+        if self.processes.is_first:
+            if not is_over(self.folder, self.recipe):
+                with folder:
+                    self._restore()
+            tell_over(self.folder, self.report)
+        return None
+
+    def _train(self, max_minutes: float | None, checkpoint_minutes: float) -> int | None:
+        self._open_log()
         began = clock = saved = time.monotonic()
         interval = self._interval()
         limit = math.inf if max_minutes is None else max_minutes * 60
-        stop = False
-        with stop_signals() as is_stopped, self._device_faults():
-            while self.fraction < 1 and not stop:
+        number, is_late = 0.0, 0.0
+        with stop_signals() as received, self.device_faults():
+            while self.fraction < 1 and not number and not is_late:
                 interval.losses += self._step()
                 now = time.monotonic()
                 # One decision for all processes, here and below: each has a clock of its own.
@@ -157,8 +156,12 @@ class Run:
                     interval = self._interval()
                     # Validating is not training: it must not use up a budget of minutes.
                     clock = interval.since
-                stop, is_due = self.processes.any(
-                    is_stopped() or clock - began >= limit,
+                    if not self.checkpoints.exist:
+                        # Log and weights alone are nothing to go on from.
+                        saved = -math.inf
+                number, is_late, is_due = self.processes.largest(
+                    received(),
+                    clock - began >= limit,
                     clock - saved >= checkpoint_minutes * 60,
                 )
                 if is_due:
@@ -166,26 +169,14 @@ class Run:
                     saved = clock
         self._save()
         if self.processes.is_first:
-            write_report(self.folder)
+            try_report(self.folder, self.report)
         if self.fraction < 1:
             self.report(f"step {self.progress.step} is saved; the same command goes on from there")
+        return int(number) or None
 
-    @contextmanager
-    def _device_faults(self) -> Iterator[None]:
-        """A device that fails ends the run in one line; the last checkpoint is as it was."""
-        try:
-            yield
-        except torch.OutOfMemoryError as cause:
-            raise UsageError(
-                f"{self.folder}: {device_name(self.device)} has too little memory for a step; "
-                f"share data.batch among processes, or lower it in a new run"
-            ) from cause
-        except torch.AcceleratorError as cause:
-            reason = str(cause).partition("\n")[0]
-            raise MeasureError(
-                f"{self.folder}: the device failed at step {self.progress.step} ({reason}); the "
-                f"same command goes on from the last checkpoint"
-            ) from cause
+    def device_faults(self) -> AbstractContextManager[None]:
+        """A device that fails ends the run in one line."""
+        return device_faults(self.device, lambda: f"{self.folder} at step {self.progress.step}")
 
     def seconds_per_step(self, steps: int) -> float:
         """How long a step takes here, over `steps` of them after two; the weights do move."""
@@ -202,6 +193,8 @@ class Run:
         data = finish.data if is_finish and finish is not None else None
         lr, hr = self.feed(step, data or self.recipe.data)
         taught = None if self.lesson is None else self.lesson(lr)
+        buffers = list(self.network.buffers())
+        before = [buffer.clone() for buffer in buffers]
         if self.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()
         loss = self._objective(is_finish)(lr, hr, taught)
@@ -209,8 +202,11 @@ class Run:
         is_taken = self._descend(rate(self.recipe.schedule, step, self.fraction))
         self.progress.step += 1
         if not is_taken:
+            # Running statistics have seen what the weights have not moved by.
+            for buffer, kept in zip(buffers, before, strict=True):
+                buffer.copy_(kept)
             return torch.zeros_like(loss)
-        self._update_average()
+        update_average(self.average, self.current, self.recipe.ema, self.progress.step)
         return loss.detach()
 
     def _objective(self, is_finish: bool) -> Objective:
@@ -247,17 +243,6 @@ class Run:
             self._refuse("no gradient has been finite for so many steps")
         return is_finite
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # Ramped, so that the random start does not linger in the average.
-        decay = min(self.recipe.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        for name, tensor in self.current.items():
-            if not tensor.is_floating_point():
-                self.average[name].copy_(tensor)
-        names = [name for name, tensor in self.current.items() if tensor.is_floating_point()]
-        averages = [self.average[name] for name in names]
-        torch._foreach_lerp_(averages, [self.current[name] for name in names], 1 - decay)
-
     def _interval(self) -> Interval:
         return Interval(
             torch.zeros((), device=self.device),
@@ -273,14 +258,7 @@ class Run:
         if not self.processes.is_first:
             return
         self._check()
-        psnr: float | None = None
-        if self.validation is not None:
-            pairs = self.validation.pairs
-            psnr = mean_psnr(self.network, self.average, pairs, self.recipe.scale)
-        best = self.progress.best_psnr
-        if psnr is None or best is None or psnr > best:
-            self.progress.best_psnr = psnr
-            self._save_weights()
+        psnr = self._choose()
         steps = self.progress.step - interval.step
         taken = steps - (self.progress.skipped - interval.skipped)
         row = Row(
@@ -293,16 +271,39 @@ class Run:
             waiting_pct=100 * (self.feed.seconds_waited - interval.waited) / seconds,
         )
         self.log.append(row)
-        self._tell(row)
-
-    def _tell(self, row: Row) -> None:
         left = self.progress.seconds / 60 * max(0.0, 1 / self.fraction - 1)
-        skipped = f"  {self.progress.skipped} skipped" if self.progress.skipped else ""
-        shown = "" if row.val_psnr is None else f"  val {row.val_psnr:.3f} dB"
-        self.report(
-            f"step {row.step}  loss {row.loss:.5f}  lr {row.lr:.2e}  {row.steps_per_s:.1f} steps/s"
-            f"  {row.waiting_pct:.1f} % waiting  {left:.1f} min left{skipped}{shown}"
-        )
+        self.report(row.told(left, self.progress.skipped))
+
+    def _choose(self) -> float | None:
+        """PSNR on the validation pictures; the average that does best becomes the weights."""
+        psnr: float | None = None
+        if self.validation is not None:
+            pairs = self.validation.pairs
+            psnr = mean_psnr(self.network, self.average, pairs, self.recipe.scale)
+        best = self.progress.best_psnr
+        if psnr is None or best is None or psnr > best:
+            self.progress.best_psnr = psnr
+            self._save_weights()
+        return psnr
+
+    def _restore(self) -> None:
+        """What a run that is over has lost of log and weights, again from its checkpoint."""
+        has_weights = self._open_log()
+        if has_weights and self.log.last_step == self.progress.step:
+            return
+        psnr = self._choose()
+        if self.log.last_step != self.progress.step:
+            row = Row(
+                step=self.progress.step,
+                minutes=round(self.progress.seconds / 60, 2),
+                lr=self.optimizers[0].param_groups[0]["lr"],
+                # Nobody knows any more.
+                loss=math.nan,
+                steps_per_s=self.progress.step / self.progress.seconds,
+                val_psnr=psnr,
+            )
+            self.log.append(row)
+        self.report(f"{self.folder}: log or weights were lost; the checkpoint's are written again")
 
     def _check(self) -> None:
         """Before anything is written: weights that are lost must not replace those that are not."""
@@ -315,12 +316,6 @@ class Run:
             f"optimizer.clip in a new run"
         )
 
-    def _load(
-        self, data: Path, smallest_lr: int, made: Versions, room_mib: float | None = None
-    ) -> Pictures:
-        colour, scale = self.variant.colour, self.recipe.scale
-        return pictures.load(data, scale, colour, smallest_lr, made, room_mib)
-
     def _start(self) -> None:
         start = self.recipe.start
         if start is None:
@@ -329,22 +324,17 @@ class Run:
         load_strictly(self.network, read_tensors(path), start.weights, start.fresh)
         self.start_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
-    def _open_folder(self) -> None:
+    def _open_log(self) -> bool:
+        """Whether there are weights; where they are lost, those of the next validation count."""
         if not self.processes.is_first:
-            return
-        with self.checkpoints.writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        described = {
-            "recipe.json": json.loads(msgspec.json.encode(self.recipe)),
-            "environment.json": environment(),
-        }
-        for name, content in described.items():
-            path = self.folder / name
-            with self.checkpoints.writing(path), beside(path) as part:
-                part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        self.log = Log(self.folder / "log.csv", self.progress.step)
+            return True
+        has_weights = read_weights_facts(self.folder) is not None
+        if not has_weights:
+            self.progress.best_psnr = None
+        self.log = Log(self.folder / LOG, self.progress.step)
         if self.pictures.modes:
             self.report(f"of {len(self.pictures.pairs)} pictures {self.pictures.modes}")
+        return has_weights
 
     def _save_weights(self) -> None:
         facts = Trained(
@@ -361,7 +351,7 @@ class Run:
             torch=str(torch.__version__),
             device=device_name(self.device),
         )
-        path = self.folder / "weights.safetensors"
+        path = self.folder / WEIGHTS
         with self.checkpoints.writing(path):
             save_weights(path, self.average, facts)
 
@@ -373,10 +363,12 @@ class Run:
             {
                 "recipe": msgspec.json.encode(self.recipe).decode(),
                 "start_sha256": self.start_sha256,
+                "teacher_sha256": self._teacher_sha256(),
                 "pictures": fingerprint(self.pictures.pairs),
                 "validation": self._validation_fingerprint(),
-                # Crops and their degradation follow from the recipe's seed and the step alone:
-                # the step is all of the random state, and the place in the data.
+                # Crops follow from the recipe's seed and the step alone, a degradation from its
+                # picture's name and the version's number: the step is all of the random state, and
+                # the place in the data.
                 "progress": vars(self.progress),
                 "network": self.network.state_dict(),
                 "average": self.average,
@@ -388,9 +380,13 @@ class Run:
     def _resume(self) -> None:
         state = self.checkpoints.read(self.device)
         before = msgspec.json.decode(state["recipe"], type=Recipe)
-        # A longer schedule is the same run, given more.
-        if msgspec.structs.replace(before, schedule=self.recipe.schedule) != self.recipe:
+        if not goes_on(before, self.recipe):
             raise UsageError(f"{self.folder}: is a run of another recipe; give a new folder")
+        # Checkpoints written before it was kept do not say.
+        if state.get("teacher_sha256", self._teacher_sha256()) != self._teacher_sha256():
+            raise UsageError(
+                f"{self.folder}: is a run with another teacher; give it the same weights"
+            )
         if state["pictures"] != fingerprint(self.pictures.pairs):
             raise UsageError(f"{self.folder}: is a run on other pictures; give a new folder")
         if state["validation"] != self._validation_fingerprint():
@@ -407,6 +403,9 @@ class Run:
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.report(f"going on from step {self.progress.step}")
+
+    def _teacher_sha256(self) -> str:
+        return "" if self.lesson is None else self.lesson.sha256
 
     def _validation_fingerprint(self) -> str:
         return fingerprint(self.validation.pairs if self.validation is not None else ())

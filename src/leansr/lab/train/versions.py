@@ -17,10 +17,8 @@ def trained(data: Data) -> Versions:
 
     def versions(name: str, lr: Pixels) -> list[Pixels]:
         seed = zlib.crc32(name.encode())
-        seeds = [(seed, version) for version in range(data.versions)]
-        return [
-            degradation.degrade(lr, np.random.default_rng(seed), data.untouched) for seed in seeds
-        ]
+        randoms = [np.random.default_rng((seed, version)) for version in range(data.versions)]
+        return [degradation.degrade(lr, random, data.untouched) for random in randoms]
 
     return versions
 
