@@ -129,7 +129,10 @@ SAVES = """
 import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+import torch
 from test_checkpoint import BEFORE, CPU, NEWEST, Checkpoints, assert_whole, state_of
+# The threads of a pool do not come along into a forked child, which would wait for them.
+torch.set_num_threads(1)
 folder, chance = Path(sys.argv[2]), random.Random(0)
 for _ in range(20):
     told, tell = os.pipe()
