@@ -66,8 +66,9 @@ def test_kernels_and_vectors_have_their_own_rates(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_reaches_its_optimiser(name):
+    momentum = {"momentum": 0.6} if name == "muon" else {}
     settings = Optimizer(
-        name=name, lr=1e-2, betas=(0.8, 0.7), epsilon=1e-3, momentum=0.6, weight_decay=0.5
+        name=name, lr=1e-2, betas=(0.8, 0.7), epsilon=1e-3, weight_decay=0.5, **momentum
     )
     kernels, vectors = (
         o.param_groups[0] for o in optimizers(build(zoo.find("sesr-m3", 2), 2), settings)
