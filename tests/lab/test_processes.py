@@ -78,7 +78,7 @@ SCRIPT = """
 import sys, torch, warnings
 warnings.simplefilter("error")
 from leansr.errors import LeanSRError
-from leansr.lab.train.processes import joined, SharedBatchNorm2d
+from leansr.lab.train.processes import joined
 with joined() as here:
     try:
         {part}
@@ -126,7 +126,9 @@ def test_shared_batch_normalisation_warns_of_nothing_and_has_the_gradient_of_one
     part = """
         x = torch.arange(72, dtype=torch.float32).view(4, 2, 3, 3).sin()[2 * here.rank :][:2]
         x = x.clone().requires_grad_()
-        (SharedBatchNorm2d(2)(x) ** 3).sum().backward()
+        network = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+        here.prepare(network)
+        (network(x) ** 3).sum().backward()
         sys.stdout.write(f"{here.rank} {x.grad.flatten().tolist()}\\n")
     """
     told = together(tmp_path, part.strip())

@@ -1,7 +1,7 @@
 """One process, or several that share the crops of each step (torchrun)."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -86,6 +86,8 @@ class Processes:
             for module in network.modules():
                 if type(module) is nn.BatchNorm2d:
                     module.__class__ = SharedBatchNorm2d
+                    # torch.compile would have to make it part of a graph.
+                    module.total = torch.compiler.disable(_total)
 
 
 ALONE = Processes()
@@ -150,8 +152,6 @@ class _Total(torch.autograd.Function):
         return _total(gradient)
 
 
-# torch.compile would have to make it part of a graph.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _total(x: Tensor) -> Tensor:
     total: Tensor = _Total.apply(x)
     return total
@@ -163,6 +163,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     torch's own SyncBatchNorm works on CUDA alone.
     """
 
+    total: Callable[[Tensor], Tensor]
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
@@ -172,9 +174,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.num_batches_tracked is not None
         values = x.float()
         count = values.numel() / values.shape[1] * dist.get_world_size()
-        mean = _total(values.sum(dim=(0, 2, 3))) / count
+        mean = self.total(values.sum(dim=(0, 2, 3))) / count
         centred = values - mean[:, None, None]
-        variance = _total(centred.square().sum(dim=(0, 2, 3))) / count
+        variance = self.total(centred.square().sum(dim=(0, 2, 3))) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)

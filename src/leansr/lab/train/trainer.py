@@ -96,6 +96,12 @@ class Run:
         self.validation: Pictures | None = None
         if validation is not None:
             self.validation = material.validated(recipe, self.variant, validation)
+        # What a run goes on with, and with nothing else.
+        self.identity = {
+            "pictures": fingerprint(self.pictures.pairs),
+            "validation": fingerprint(self.validation.pairs if self.validation else ()),
+            "teacher_sha256": self.lesson.sha256 if self.lesson else "",
+        }
         shelves = Shelves(self.pictures, recipe.scale, self.device)
         self.feed = Feed(shelves, recipe.seed, self.device, processes)
         self._objectives: dict[bool, Objective] = {}
@@ -363,9 +369,7 @@ class Run:
             {
                 "recipe": msgspec.json.encode(self.recipe).decode(),
                 "start_sha256": self.start_sha256,
-                "teacher_sha256": self._teacher_sha256(),
-                "pictures": fingerprint(self.pictures.pairs),
-                "validation": self._validation_fingerprint(),
+                **self.identity,
                 # Crops follow from the recipe's seed and the step alone, a degradation from its
                 # picture's name and the version's number: the step is all of the random state, and
                 # the place in the data.
@@ -378,21 +382,19 @@ class Run:
         )
 
     def _resume(self) -> None:
-        state = self.checkpoints.read(self.device)
+        # Checkpoints written before the teacher was kept do not name it.
+        named = {"teacher_sha256": self.identity["teacher_sha256"]}
+        state = named | self.checkpoints.read(self.device)
         before = msgspec.json.decode(state["recipe"], type=Recipe)
         if not goes_on(before, self.recipe):
             raise UsageError(f"{self.folder}: is a run of another recipe; give a new folder")
-        # Checkpoints written before it was kept do not say.
-        if state.get("teacher_sha256", self._teacher_sha256()) != self._teacher_sha256():
-            raise UsageError(
-                f"{self.folder}: is a run with another teacher; give it the same weights"
-            )
-        if state["pictures"] != fingerprint(self.pictures.pairs):
-            raise UsageError(f"{self.folder}: is a run on other pictures; give a new folder")
-        if state["validation"] != self._validation_fingerprint():
-            raise UsageError(
-                f"{self.folder}: is a run with other validation pictures; give it the same ones"
-            )
+        for key, told in (
+            ("teacher_sha256", "with another teacher; give it the same weights"),
+            ("pictures", "on other pictures; give a new folder"),
+            ("validation", "with other validation pictures; give it the same ones"),
+        ):
+            if state[key] != self.identity[key]:
+                raise UsageError(f"{self.folder}: is a run {told}")
         self.start_sha256 = state["start_sha256"]
         self.progress = Progress(**state["progress"])
         self.network.load_state_dict(state["network"])
@@ -403,9 +405,3 @@ class Run:
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.report(f"going on from step {self.progress.step}")
-
-    def _teacher_sha256(self) -> str:
-        return "" if self.lesson is None else self.lesson.sha256
-
-    def _validation_fingerprint(self) -> str:
-        return fingerprint(self.validation.pairs if self.validation is not None else ())
