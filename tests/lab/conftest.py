@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -43,4 +45,21 @@ def hr(tmp_path, photo):
     """A small HR picture to draw figures of."""
     path = tmp_path / "hr.png"
     Image.fromarray(photo[150:246, 150:250]).save(path)
+    return path
+
+
+@pytest.fixture
+def times(tmp_path):
+    """A file as `leansr bench --json` writes it."""
+    row = {"backend": "onnxruntime", "dtype": "float32", "form": "deploy"}
+    ms = {"sesr-m5": 3.0, "bsrn": 60.0, "fmen-s": 25.0, "bsrn-s": 30.0}
+    value = {
+        "schema": 1,
+        "scale": 4,
+        "lr_size": [90, 160],
+        "machine": {"cpu": "a CPU", "threads": 2},
+        "rows": [{"variant": name, "median_ms": m, **row} for name, m in ms.items()],
+    }
+    path = tmp_path / "times.json"
+    path.write_text(json.dumps(value))
     return path

@@ -9,7 +9,7 @@ import torch
 
 from leansr import zoo
 from leansr.lab import weights as weights_file
-from leansr.lab.nets import build
+from leansr.lab.nets import build, changed
 from leansr.lab.train.checkpoint import Checkpoints
 from leansr.lab.train.log import Log, Row
 
@@ -31,7 +31,8 @@ def make_run(folder, recipe, rows=(), is_saved=True, is_old=True):
 
 def add_weights(folder, recipe, **facts):
     """weights.safetensors of the run, of random weights, and what its header says."""
-    network = build(zoo.find(recipe.variant, recipe.scale), recipe.scale, recipe.space)
+    variant = changed(zoo.find(recipe.variant, recipe.scale), recipe.network)
+    network = build(variant, recipe.scale, recipe.space)
     known = {
         "variant": recipe.variant,
         "scale": recipe.scale,

@@ -87,7 +87,10 @@ def test_benchmark_needs_name_and_folder(tmp_path):
 FORM_KEYS = {
     "params",
     "conv_weights",
+    "stored",
     "multi_adds",
+    "multiplications",
+    "additions",
     "activations",
     "convs",
     "peak_memory",

@@ -1,12 +1,14 @@
 """The runs of a ranking: in turn, resumed, refused, and the same as ordinary runs."""
 
+import io
 import json
 import os
 import signal
+import sys
 
-import click.testing
 import msgspec
 import pytest
+from commands import leansr
 from PIL import Image, ImageOps
 
 from leansr import cli
@@ -52,10 +54,11 @@ def two_rows(tmp_path):
 
 
 def held(ranking, tmp_path, pictures, **options):
-    """What a contest gave, and the runs that it began, in order."""
+    """What a contest gave that nothing stopped, and the runs that it began, in order."""
     lines = []
     options = {"report": lines.append} | options
-    value = contest(ranking, tmp_path / "ranking", pictures, pictures, **options)
+    value, stopped_by = contest(ranking, tmp_path / "ranking", pictures, pictures, **options)
+    assert stopped_by is None
     return value, [line.partition(":")[0] for line in lines if ": run " in line]
 
 
@@ -96,7 +99,9 @@ def test_interrupted_it_stops_and_goes_on(tmp_path, pictures_folder, two_rows):
         if "collapsed seed 0: step 3  loss" in line:
             os.kill(os.getpid(), signal.SIGINT)
 
-    cut, _ = held(often, tmp_path, pictures_folder, report=stop)
+    folder = tmp_path / "ranking"
+    cut, stopped_by = contest(often, folder, pictures_folder, pictures_folder, report=stop)
+    assert stopped_by == signal.SIGINT
     assert [list(row["psnr"]) for row in cut["rows"]] == [["0"], []]
     assert cut["pairs"] == []
     value, begun = held(often, tmp_path, pictures_folder)
@@ -130,7 +135,7 @@ def test_what_rank_refuses(tmp_path, pictures_folder, two_rows, monkeypatch):
         held(two_rows, tmp_path, pictures_folder)
     monkeypatch.setenv("WORLD_SIZE", "2")
     given = ["--data", "none", "--validation", "none", "--run", "none"]
-    done = click.testing.CliRunner().invoke(cli.cli, ["rank", "spaces.toml", *given])
+    done = leansr("rank", "spaces.toml", *given)
     assert isinstance(done.exception, UsageError)
     assert "one process" in str(done.exception)
 
@@ -157,26 +162,47 @@ def test_a_folder_is_of_one_ranking(tmp_path, pictures_folder, two_rows):
         held(two_rows, tmp_path, pictures_folder)
 
 
+def ranked(tmp_path, pictures):
+    """The command that trains the ranking of a test."""
+    where = "--data", pictures, "--validation", pictures, "--run", tmp_path / "ranking"
+    return ["rank", tmp_path / "spaces.toml", *where, "--threads", 1]
+
+
+class Watched(io.StringIO):
+    """Sends a signal once the first row of a log is told."""
+
+    def write(self, text):
+        if "step 2  loss" in text:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().write(text)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_signal_is_the_exit_code_of_rank(tmp_path, pictures_folder, monkeypatch, capsys):
+    long = SPACES.replace("steps = 9", "steps = 1_000_000")
+    (tmp_path / "spaces.toml").write_text(long.replace("validate_every = 9", "validate_every = 2"))
+    arguments = [str(a) for a in ranked(tmp_path, pictures_folder)]
+    told = Watched()
+    monkeypatch.setattr(sys, "stderr", told)
+    with pytest.raises(SystemExit) as ended:
+        cli.cli.main([*arguments, "--json"], standalone_mode=False)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert "is saved; the same command goes on from there" in told.getvalue()
+    assert json.loads(capsys.readouterr().out)["rows"][0]["psnr"] == {}
+
+
 def test_rank_prints_its_table(tmp_path, pictures_folder, two_rows):
     folder = tmp_path / "ranking"
-    arguments = [
-        "rank",
-        tmp_path / "spaces.toml",
-        "--data",
-        pictures_folder,
-        "--validation",
-        pictures_folder,
-    ]
-    arguments = [str(a) for a in [*arguments, "--run", folder, "--threads", 1]]
-    done = click.testing.CliRunner().invoke(cli.cli, [*arguments, "--max-minutes", "1e-9"])
+    arguments = ranked(tmp_path, pictures_folder)
+    done = leansr(*arguments, "--max-minutes", "1e-9")
     assert done.exit_code == 0, done.output
     assert "0 of 4 runs are over; the same command goes on" in done.stderr
-    done = click.testing.CliRunner().invoke(cli.cli, [*arguments, "--json"])
+    done = leansr(*arguments, "--json")
     assert done.exit_code == 0, done.output
     value = json.loads(done.stdout)
     assert value == json.loads((folder / "ranking.json").read_text())
     assert value["schema"] == 1
-    done = click.testing.CliRunner().invoke(cli.cli, arguments)
+    done = leansr(*arguments)
     assert done.exit_code == 0, done.output
     assert done.stderr == ""
     title, printed, head, first, second, verdict, total = done.stdout.splitlines()

@@ -8,11 +8,13 @@ import safetensors.torch
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from run_folders import add_weights
 
 from leansr import Upscaler, zoo
 from leansr.errors import DataError, ExportError, PictureError, WeightsError
 from leansr.lab import weights as weights_file
 from leansr.lab.export import onnx_graph
+from leansr.lab.export.agreement import agreement
 from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.export.release import export
@@ -145,7 +147,9 @@ def test_nan_on_one_shape_is_not_lost():
         calls.append(lr.shape)
         return network(lr) * (float("nan") if len(calls) == 2 else 1)
 
-    assert np.isnan(onnx_graph.largest_difference(model, once, 1))
+    found = agreement(model, once, 1)
+    assert np.isnan(found.difference)
+    assert not found.holds
     assert len(set(calls)) > 2
 
 
@@ -188,22 +192,7 @@ def test_release_of_a_run(tmp_path, pictures_folder, tiny, photo):
 
 
 def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny, photo):
-    path = tmp_path / "w.safetensors"
-    tensors = build(zoo.find("sesr-m3", 2), 2).state_dict()
-    facts = weights_file.Trained(
-        variant="sesr-m3",
-        scale=2,
-        space="direct",
-        recipe=tiny,
-        start_sha256="",
-        steps=1,
-        minutes=0.1,
-        validation_psnr=None,
-        data="ours",
-        data_licence="CC0",
-        torch="2",
-    )
-    weights_file.save_weights(path, tensors, facts)
+    path = add_weights(tmp_path, tiny)
     (tmp_path / "empty").mkdir()
     (tmp_path / "partly").mkdir()
     Image.fromarray(photo[:40, :40]).save(tmp_path / "partly" / "a.png")
@@ -217,10 +206,10 @@ def test_what_cannot_be_released_leaves_nothing(tmp_path, tiny, photo):
         benchmarks = {"own": folder} if folder else {}
         with pytest.raises(error, match=words):
             export(path, model, 2, tmp_path / name, benchmarks, "CC0")
-    safetensors.torch.save_file(tensors, path)
+    safetensors.torch.save_file(weights_file.read_tensors(path), path)
     with pytest.raises(WeightsError, match="was written neither by"):
         export(path, "sesr-m3", 2, tmp_path / "a.onnx", {}, "CC0")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "partly", "w.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "partly", "weights.safetensors"]
 
 
 @pytest.mark.parametrize("release", every_release(), ids=lambda r: r.onnx.stem)
@@ -228,5 +217,6 @@ def test_released_tensors_and_graph_are_one_network(release):
     network, _, _ = open_network(release.tensors)
     model = onnx.load(release.onnx)
     channels = zoo.find(release.variant, release.scale).channels
-    assert onnx_graph.largest_difference(model, network, channels) <= onnx_graph.TOLERANCE
+    smallest = zoo.find(release.variant, release.scale).smallest
+    assert agreement(model, network, channels, smallest).holds
     assert halo(model) == release.card["halo"]

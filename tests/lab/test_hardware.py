@@ -1,17 +1,22 @@
-import json
-import re
-from dataclasses import replace
-from importlib.util import find_spec
+"""The model of hardware: what moves, what is multiplied and how long it takes, by hand."""
 
-import click.testing
+from dataclasses import replace
+
 import pytest
 from torch import nn
+from traffic_by_hand import (
+    FSRCNN_BYTES,
+    FSRCNN_WEIGHTS,
+    M5_BYTES,
+    M5_WEIGHTS,
+    M5_X4_BYTES,
+    M5_X4_WEIGHTS,
+    PIXELS,
+    TILE_BYTES,
+)
 
-from leansr import cli, zoo
-from leansr.errors import LeanSRError, UsageError
-from leansr.lab.measure import peaks, vela
+from leansr import zoo
 from leansr.lab.measure.complexity import complexity
-from leansr.lab.measure.forecast import forecast
 from leansr.lab.measure.hardware import ETHOS_N78, Hardware
 from leansr.lab.measure.passes import passes
 from leansr.lab.measure.roofline import array_macs, estimate
@@ -108,28 +113,6 @@ def test_fsrcnn_deconvolution_takes_the_cycles_that_arms_formula_gives():
     # The sixth of its time in which the array does what was asked for, and no more.
     run = by_model("fsrcnn", 2, FULL_HD)
     assert 0.1 < run.multi_adds_hr / (ETHOS_N78.macs_per_s * run.runtime_ms / 1000) < 0.17
-
-
-# Worked out from the rules of docs/estimate.md, not by the model. Full HD is 1080 x 1920 pixels,
-# whole cells of 8 x 8. SESR-M5 for hardware has 5 x 5 to 16 channels, five of 3 x 3, and 5 x 5 to
-# 4 for x2 and 16 for x4: so many weights, each value a byte.
-PIXELS = 2_073_600
-M5_WEIGHTS = 13_520 + 6 * 16 + 4
-M5_X4_WEIGHTS = 18_320 + 7 * 16
-# Bytes a pixel where nothing stays on chip and 16 channels take 8. First: 1 read, 8 written. Five
-# bodies of 8 and 8. The sum of first and last of them: 8 and 8, 8 written. Last: 8 and 4. The
-# depth-to-space: 4 and 4.
-M5_BYTES = 9 + 5 * 16 + 24 + 12 + 8
-# 8 and 8, then 8 into 4 channels of four times the pixels, 16 of them, and those into 16.
-M5_X4_BYTES = 9 + 5 * 16 + 24 + 16 + (8 + 16) + (16 + 16)
-# 56 channels take 28, 12 take 12: extract, shrink, four maps, expand, upscale to 4 HR pixels.
-FSRCNN_BYTES = (1 + 28) + (28 + 12) + 4 * (12 + 12) + (12 + 28) + (28 + 4)
-FSRCNN_WEIGHTS = (56 * 26) + (12 * 57) + 4 * (12 * 109) + (56 * 13) + (56 * 81 + 1)
-# The tile of 300 x 400, in cells 304 x 400. 8 rows of 16 channels are 51,200 bytes. The five bodies
-# hold 4 of what comes in, 3 of each of four passed on and 2 that go out: 18, 921,600 bytes with
-# 11,600 of weights beside, of 1,048,576. The sum would make them 21. So it reads two features, and
-# is passed on to the last convolution, and that to the depth-to-space.
-TILE_BYTES = 304 * 400 * (9 + (8 + 8) + (8 + 8)) + 600 * 800
 
 
 def test_traffic_of_table_3_by_hand():
@@ -263,161 +246,3 @@ def test_claims(printed):
     assert all(cell.fits for cell in said if cell.kind != "estimated")
     assert all(abs(cell.ours / float(cell.printed) - 1) <= 0.25 for cell in said)
     assert list(cells("bsrn")) == []
-
-
-def test_caches_as_linux_lays_them_out(tmp_path):
-    for index, (level, kind, size) in enumerate(
-        [
-            (1, "Data", "48K"),
-            (1, "Instruction", "64K"),
-            (2, "Unified", "2048K"),
-            (3, "Unified", "32M"),
-        ]
-    ):
-        folder = tmp_path / f"index{index}"
-        folder.mkdir()
-        for name, value in (("level", level), ("type", kind), ("size", size)):
-            (folder / name).write_text(f"{value}\n")
-    assert peaks.last_cache(tmp_path) == 32 * 2**20
-    assert peaks.last_cache(tmp_path / "none") == 0
-
-
-def leansr(*arguments):
-    result = click.testing.CliRunner().invoke(cli.cli, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        assert isinstance(result.exception, LeanSRError)
-    return result
-
-
-def test_estimate_as_json():
-    done = leansr("estimate", "sesr-m5-hw", "fsrcnn", "--json")
-    assert done.exit_code == 0, done.output
-    value = json.loads(done.stdout)
-    assert set(value) == {"schema", "scale", "lr_size", "tile", "hardware", "estimates"}
-    assert value["hardware"]["macs_per_s"] == 2e12
-    assert set(value["hardware"]["sources"]) < set(value["hardware"])
-    sesr, fsrcnn = value["estimates"]
-    assert (sesr["variant"], fsrcnn["variant"]) == ("sesr-m5-hw", "fsrcnn")
-    assert sesr["multi_adds"] == sesr["multi_adds_hr"] == PIXELS * 13_520
-    assert sesr["dram_bytes"] == PIXELS * M5_BYTES + M5_WEIGHTS
-    assert fsrcnn["dram_bytes"] == PIXELS * FSRCNN_BYTES + FSRCNN_WEIGHTS
-    assert sesr["runtime_ms"] == pytest.approx(26.543, abs=5e-4)
-    assert sesr["fps"] == pytest.approx(37.675, abs=5e-4)
-    first, *_, shuffle = sesr["layers"]
-    assert first["dram_bytes"] == PIXELS * 9 + 25 * 16 + 16
-    assert (first["array_macs"], first["multi_adds"]) == (PIXELS * 4096, PIXELS * 400)
-    assert (shuffle["dram_bytes"], shuffle["multi_adds"]) == (PIXELS * 8, 0)
-
-
-def test_estimate_prints_tiles_and_layers():
-    done = leansr("estimate", "sesr-m3", "--tile", "400x300", "--halo", "--layers")
-    assert done.exit_code == 0, done.output
-    assert "in 20 tiles of 400 x 300, a halo of 7" in done.stdout
-    assert "compressed: the driver stack" in done.stdout
-    assert done.stdout.count("(convolution)") == 5
-
-
-@pytest.mark.parametrize("halo", [[], ["--halo"]])
-def test_a_tile_is_cut_to_the_picture(halo):
-    arguments = "estimate", "sesr-m3", "--lr-size", "64x48"
-    whole = json.loads(leansr(*arguments, "--json").stdout)["estimates"][0]
-    cut = json.loads(leansr(*arguments, "--tile", "999x999", *halo, "--json").stdout)
-    assert cut["tile"] == [48, 64]
-    assert cut["estimates"][0]["tiles"] == 1
-    assert cut["estimates"][0]["dram_bytes"] == whole["dram_bytes"]
-    one_side = leansr(*arguments, "--tile", "32x999", *halo)
-    assert "in 2 tiles of 32 x 48" in one_side.stdout
-
-
-@pytest.mark.parametrize("family", sorted({v.family for v in zoo.VARIANTS.values()}))
-def test_the_smallest_picture_is_estimated_and_no_smaller(family):
-    for variant in (v for v in zoo.VARIANTS.values() if v.family == family):
-        scale, side = variant.scales[0], variant.smallest
-        assert forecast(variant, scale, (side, side), ETHOS_N78).estimate.fps > 0
-        if side > 1:
-            with pytest.raises(UsageError, match=f"takes {side} pixels a side or more"):
-                forecast(variant, scale, (side, side - 1), ETHOS_N78)
-
-
-@pytest.mark.parametrize("size", ["1x1", "1920x1080", "99999x99999"])
-def test_columns_never_touch(size):
-    done = leansr("estimate", "sesr-m3-hw", "fsrcnn", "--lr-size", size, "--layers")
-    assert done.exit_code == 0, done.output
-    lines = done.stdout.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("x2, "))
-    head, *totals = (re.split(r" {2,}", line.strip()) for line in lines[start + 1 : start + 4])
-    assert [len(row) for row in totals] == [1 + len(head)] * 2
-    passes = [line for line in lines if line.endswith(")") and line.startswith("  ")]
-    rows = [re.split(r" {2,}", line.strip()) for line in passes if "(convolution)" in line]
-    assert rows
-    assert {len(row) for row in rows} == {4}
-
-
-def test_this_cpu_is_measured():
-    done = leansr(
-        *("estimate", "sesr-m3-hw", "--lr-size", "64x48", "--hardware", "cpu", "--threads", 1),
-        *("--measure", "--json"),
-    )
-    assert done.exit_code == 0, done.output
-    value = json.loads(done.stdout)
-    assert value["hardware"]["sources"]["macs_per_s"].startswith("measured now")
-    assert value["hardware"]["dram_bytes_per_s"] > 0
-    assert value["estimates"][0]["measured_ms"] > 0
-    assert value["estimates"][0]["vela"] is None
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["sesr-m6"], "sesr-m6: no such variant"),
-        (["sesr-m5", "--scale", "3"], "it has x2 and x4"),
-        (["sesr-m5", "--hardware", "tpu"], "'tpu' is not one of"),
-        (["sesr-m5", "--halo"], "say how large they are with --tile"),
-        (["sesr-m5", "--measure"], "use --hardware cpu"),
-        (["sesr-m5", "--tile", "9x9", "--vela", "ethos-u65-512"], "leave out --tile"),
-        (["bsrn", "--tile", "99x99", "--halo"], "looks at the whole picture, and no tile is exact"),
-        (["sesr-m5", "--vela", "ethos-n78"], "Vela knows no such NPU; one of ethos-u55-32"),
-        (["bsrn", "--scale", 4, "--lr-size", "1x1"], "takes 15 pixels a side or more"),
-        (["bsrn", "--scale", 4, "--tile", "99x14"], "would get 99x14; give a larger --tile"),
-        (["lapar-a", "--tile", "9x1"], "lapar-a: takes 2 pixels a side or more"),
-    ],
-)
-def test_what_a_user_can_do_wrong(arguments, words):
-    done = leansr("estimate", *arguments)
-    assert words in (done.output if done.exit_code == 2 else str(done.exception))
-    assert done.exit_code == 2 or isinstance(done.exception, UsageError)
-
-
-@pytest.mark.skipif(find_spec("ethosu") is not None, reason="Vela is installed")
-def test_vela_says_how_to_install_it():
-    with pytest.raises(UsageError, match=r"pip install 'leansr\[vela\]'"):
-        vela.compiled(deployed("sesr-m3-hw", 2), (1, 1, 8, 8), "ethos-u65-512")
-
-
-def test_what_vela_writes_is_read():
-    summary = (
-        "system_config,memory_mode,inferences_per_second,sram_total_bytes,dram_total_bytes,"
-        "nn_macs,cycles_total\nServer,Sram,778.5,4305104,6359696,194688000,1284418.0\n"
-    )
-    log = "Warning (supported operators) operator: DEPTH_TO_SPACE, ofm: 'shuffle.0_36'\nReason: so"
-    found = vela.read(summary, log, "ethos-u65-512")
-    assert (found.cycles, found.macs, found.dram_bytes) == (1_284_418, 194_688_000, 6_359_696)
-    assert found.on_cpu == (("DEPTH_TO_SPACE", "shuffle.0"),)
-
-
-@pytest.mark.parametrize("name", ["sesr-m5", "sesr-m5-hw", "fsrcnn"])
-def test_vela_counts_what_the_model_counts(name):
-    pytest.importorskip("ethosu")
-    pytest.importorskip("ai_edge_litert")
-    shape = (1, 1, 45, 80)
-    found = vela.compiled(deployed(name, 2), shape, "ethos-u65-512")
-    # A deconvolution at its output pixels, as Table 3 has it.
-    assert found.macs == estimate(deployed(name, 2), shape, ETHOS_N78).multi_adds_hr
-    assert [kind for kind, _ in found.on_cpu] == (["DEPTH_TO_SPACE"] if "sesr" in name else [])
-
-
-def test_vela_is_not_asked_of_what_is_not_mapped():
-    pytest.importorskip("ethosu")
-    pytest.importorskip("ai_edge_litert")
-    with pytest.raises(UsageError, match=r"is not mapped to TensorFlow Lite, so Vela cannot"):
-        vela.compiled(deployed("bsrn-s", 4), (1, 3, 64, 64), "ethos-u65-512")

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from run_folders import add_weights
 
-from leansr import zoo
 from leansr.errors import ExportError
 from leansr.lab.export.release import export
-from leansr.lab.nets import build, changed
 from leansr.lab.train.degradation import CONDITIONS
 from leansr.lab.train.recipe import Data, weights_file
-from leansr.lab.weights import Trained, save_weights
 from leansr.runtime.choice import PHOTO_QUALITY, Upscalers
 from leansr.zoo import release
 from leansr.zoo.release import every_release, releases, stem
@@ -20,32 +18,11 @@ from leansr.zoo.release import every_release, releases, stem
 MEASURED = Path(__file__).parents[2] / "docs" / "measured" / "photos.json"
 
 
-def saved(folder, recipe):
-    """Weights as a run with `recipe` begins."""
-    facts = Trained(
-        variant=recipe.variant,
-        scale=recipe.scale,
-        space="direct",
-        recipe=recipe,
-        start_sha256="",
-        steps=1,
-        minutes=0.1,
-        validation_psnr=None,
-        data="ours",
-        data_licence="CC0",
-        torch="2",
-    )
-    variant = changed(zoo.find(recipe.variant, recipe.scale), recipe.network)
-    path = folder / "weights.safetensors"
-    save_weights(path, build(variant, recipe.scale, "direct").state_dict(), facts)
-    return path
-
-
 def test_the_recipe_decides_the_kind(tmp_path, tiny, monkeypatch):
     data = {"clean": tiny.data, "photo": Data(lr_crop=8, batch=2, degradation="photo", versions=2)}
     folder = tmp_path / "releases"
     for kind, each in data.items():
-        weights = saved(tmp_path, msgspec.structs.replace(tiny, data=each))
+        weights = add_weights(tmp_path, msgspec.structs.replace(tiny, data=each))
         target = folder / f"{stem('sesr-m3', 2, kind)}.onnx"
         card = export(weights, "sesr-m3", 2, target, {}, "CC0")
         assert card["input"] == kind
@@ -59,7 +36,7 @@ def test_the_recipe_decides_the_kind(tmp_path, tiny, monkeypatch):
 
 
 def test_a_changed_network_is_no_release(tmp_path, tiny):
-    weights = saved(tmp_path, msgspec.structs.replace(tiny, network={"blocks": 2}))
+    weights = add_weights(tmp_path, msgspec.structs.replace(tiny, network={"blocks": 2}))
     with pytest.raises(ExportError, match=r"is sesr-m3 with changes \(blocks = 2\)") as raised:
         export(weights, "sesr-m3", 2, tmp_path / "out" / "a.onnx", {}, "CC0")
     assert str(weights) in str(raised.value)

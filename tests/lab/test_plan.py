@@ -1,14 +1,14 @@
 import json
 
-import click.testing
 import msgspec
 import numpy as np
 import pytest
 import torch
+from commands import leansr
 from PIL import Image
+from run_folders import quiet
 
-from leansr import cli
-from leansr.errors import DataError, LeanSRError, UsageError
+from leansr.errors import DataError, UsageError
 from leansr.lab.train.plan import Plan, plan
 from leansr.lab.train.plan_text import duration, lines, loss, optimizer, schedule
 from leansr.lab.train.processes import Processes
@@ -35,17 +35,6 @@ data = {lr_crop = 8, batch = 2}
 optimizer = {name = "muon", lr = 1e-3}
 schedule = {warmup_steps = 1, decay = 0.5, steps = 100}
 """
-
-
-def quiet(line):
-    pass
-
-
-def leansr(*arguments):
-    result = click.testing.CliRunner().invoke(cli.cli, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        assert isinstance(result.exception, LeanSRError)
-    return result
 
 
 @pytest.fixture

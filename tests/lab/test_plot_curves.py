@@ -1,23 +1,18 @@
 """Training curves: what is drawn is what the logs say."""
 
 import math
+from functools import partial
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import leansr as command
 
-from leansr import cli
-from leansr.errors import DataError, LeanSRError
+from leansr.errors import DataError
 from leansr.lab.plot.curves import draw_curves
 from leansr.lab.train.log import Log, Row
 
-
-def leansr(*arguments):
-    result = CliRunner().invoke(cli.cli, ["plot", *map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        assert isinstance(result.exception, LeanSRError), result.exception
-    return result
+leansr = partial(command, "plot")
 
 
 def words_of(svg):

@@ -2,17 +2,18 @@
 
 import json
 import shutil
+from functools import partial
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from commands import leansr as command
 from drawings import drawn, words_of
 from PIL import Image
 
-from leansr import Upscaler, cli, zoo
-from leansr.errors import LeanSRError, UsageError
+from leansr import Upscaler, zoo
+from leansr.errors import UsageError
 from leansr.lab import weights as weights_file
 from leansr.lab.measure.attention import attentions
 from leansr.lab.nets import build
@@ -20,12 +21,7 @@ from leansr.lab.plot.attention import draw_attention
 from leansr.lab.plot.inputs import as_input, network_of
 from leansr.lab.plot.pictures import hr_and_lr
 
-
-def leansr(*arguments):
-    result = CliRunner().invoke(cli.cli, ["plot", *map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        assert isinstance(result.exception, LeanSRError), result.exception
-    return result
+leansr = partial(command, "plot")
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +113,8 @@ def test_files_of_any_name(tmp_path, hr, trained, name):
     shutil.copy(trained["bsrn-s"], weights)
     svg = tmp_path / "a.svg"
     seen = "bsrn-s", "--weights", trained["bsrn-s"], "--picture", picture
-    for command in (["spectrum", *seen], ["attention", *seen, "--beside", f"bsrn-s={weights}"]):
-        done = leansr(*command, "-o", svg)
+    for figure in (["spectrum", *seen], ["attention", *seen, "--beside", f"bsrn-s={weights}"]):
+        done = leansr(*figure, "-o", svg)
         assert done.exit_code == 0, done.output
         assert name.replace("\x01", "?") in words_of(svg)
 

@@ -7,9 +7,12 @@ import sys
 
 import pytest
 import torch
+from run_folders import quiet
 
 from leansr.errors import UsageError
 from leansr.lab.train.processes import ALONE, Processes, joined
+from leansr.lab.train.recipe import load
+from leansr.lab.train.trainer import Run
 from leansr.lab.weights import read_facts, read_tensors
 
 # Where rounding is not blown up: Muon levels directions that are next to nothing.
@@ -102,23 +105,17 @@ def together(tmp_path, part):
 
 
 @pytest.mark.slow
-def test_a_folder_that_one_node_does_not_see(tmp_path):
-    told = together(
-        tmp_path, 'here.check_agreed(7, "run"); here.check_agreed(5 * here.rank, "run")'
-    )
-    why = "stands at step 0 for one process and at step 5 for another; every node must see"
-    assert told == [f"{rank}: UsageError: run: {why} the run's folder" for rank in range(2)]
-
-
-@pytest.mark.slow
 def test_a_process_that_ends_is_told_by_the_others(tmp_path):
     (told,) = together(tmp_path, "here.rank == 1 or here.largest(1.0)")
     assert told == "0: MeasureError: another process of the run has ended; its own line says why"
 
 
 @pytest.mark.slow
-def test_shared_batch_normalisation_warns_of_nothing_and_has_the_gradient_of_one(tmp_path):
-    """Of all four pictures at once, by torch's own."""
+def test_shared_batch_normalisation_and_a_folder_that_one_node_does_not_see(tmp_path):
+    """It warns of nothing, and its gradient is that of all four pictures at once, by torch's own.
+
+    In one start, which takes most of the time.
+    """
     x = torch.arange(4 * 2 * 3 * 3, dtype=torch.float32).view(4, 2, 3, 3).sin()
     x.requires_grad_()
     nn = torch.nn.BatchNorm2d(2)
@@ -130,14 +127,21 @@ def test_shared_batch_normalisation_warns_of_nothing_and_has_the_gradient_of_one
         here.prepare(network)
         (network(x) ** 3).sum().backward()
         sys.stdout.write(f"{here.rank} {x.grad.flatten().tolist()}\\n")
+        here.check_agreed(7, "run")
+        here.check_agreed(5 * here.rank, "run")
     """
-    told = together(tmp_path, part.strip())
-    own = torch.tensor([json.loads(line[2:]) for line in told])
+    first, refused, second, also_refused = together(tmp_path, part.strip())
+    why = "stands at step 0 for one process and at step 5 for another; every node must see"
+    assert refused == f"0: UsageError: run: {why} the run's folder"
+    assert also_refused == refused.replace("0", "1", 1)
+    own = torch.tensor([json.loads(line[2:]) for line in (first, second)])
     torch.testing.assert_close(own.view(4, 2, 3, 3), x.grad, rtol=1e-4, atol=1e-5)
 
 
-def train(launcher, recipe, pictures, run):
+def train_together(recipe, pictures, run):
+    """What `leansr train` tells that two processes take part in."""
     folders = ["--data", pictures, "--validation", pictures, "--run", run, "--threads", "1"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
     done = subprocess.run(
         [sys.executable, *launcher, "leansr", "train", recipe, *folders],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -153,9 +157,8 @@ def train(launcher, recipe, pictures, run):
 def test_two_processes_give_what_one_gives(tmp_path, pictures_folder, variant, network):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE.format(variant=variant, network=network))
-    train(["-m"], recipe, pictures_folder, tmp_path / "one")
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
-    told = train(launcher, recipe, pictures_folder, tmp_path / "two")
+    Run(load(str(recipe)), tmp_path / "one", pictures_folder, pictures_folder, quiet).train()
+    told = train_together(recipe, pictures_folder, tmp_path / "two")
     # The first process alone reports.
     assert told.count("step 9  loss") == 1
     one, two = (tmp_path / name / "weights.safetensors" for name in ("one", "two"))
@@ -164,3 +167,13 @@ def test_two_processes_give_what_one_gives(tmp_path, pictures_folder, variant, n
         torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-5, msg=name)
     psnr = [read_facts(path).validation_psnr for path in (one, two)]
     assert psnr[0] == pytest.approx(psnr[1], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_that_a_run_is_over_is_found_by_the_first_alone(tmp_path, pictures_folder):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.format(variant="sesr-m3", network=""))
+    folder = tmp_path / "run"
+    Run(load(str(recipe)), folder, pictures_folder, pictures_folder, quiet).train()
+    told = train_together(recipe, tmp_path / "no pictures are needed", folder)
+    assert told.count(f"{folder}: the run is over; its weights are in weights.safetensors") == 1

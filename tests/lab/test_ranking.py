@@ -135,6 +135,14 @@ def test_changed_networks_are_of_another_size(tmp_path):
             ("optimizer.lr = 2e-3", 'teacher.weights = "none.safetensors"'),
             "row other: none.safetensors: no such file",
         ),
+        (
+            ("optimizer.lr = 2e-3", 'teacher.weights = "fmen-s_x4"'),
+            "teaches rgb x4, and sesr-m3 learns y x2",
+        ),
+        (
+            ("optimizer.lr = 2e-3", 'start.weights = "sesr-m5_x2"'),
+            "row other: sesr-m5_x2: does not fit the network: ",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_trained(tmp_path, change, words):

@@ -2,16 +2,16 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner
+from commands import leansr as command
 from drawings import drawn
 from run_folders import add_weights, make_run, three_rows
 
-from leansr import cli
-from leansr.errors import DataError, LeanSRError
+from leansr.errors import DataError
 from leansr.lab.train.checkpoint import BEFORE, NEWEST
 from leansr.lab.train.recipe import Data, Expect, Schedule, Start, shipped
 from leansr.lab.train.runs import (
@@ -20,15 +20,11 @@ from leansr.lab.train.runs import (
     is_over,
     read_record,
     settings,
+    unfinished,
     usual,
 )
 
-
-def leansr(*arguments):
-    result = CliRunner().invoke(cli.cli, ["runs", *map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        assert isinstance(result.exception, LeanSRError), result.exception
-    return result
+leansr = partial(command, "runs")
 
 
 def with_seed(recipe, seed, **changes):
@@ -218,3 +214,31 @@ def test_whether_a_run_is_over(folder, tiny):
     assert is_over(folder / "b", tiny)
     (folder / "b" / "weights.safetensors").write_text("none")
     assert not is_over(folder / "b", tiny)
+
+
+def test_weights_of_a_run_that_is_not_over(folder, tiny, tmp_path):
+    """Nine steps make these runs; the best of one may be from before its end."""
+    over, stopped = (add_weights(folder / name, tiny) for name in "ba")
+    assert unfinished(over) is None
+    assert unfinished(stopped) == f"{stopped}: after 6 of 9 steps; the run is not over"
+    elsewhere = stopped.rename(tmp_path / "w.safetensors")
+    assert unfinished(elsewhere) == (
+        f"{elsewhere}: after 6 of 9 steps; the run was stopped, or this is its best"
+    )
+    assert unfinished(add_weights(tmp_path, tiny, steps=9)) is None
+    timed = with_seed(tiny, 0, schedule=Schedule(minutes=90.04))
+    assert unfinished(add_weights(tmp_path, timed)) is None
+    early = add_weights(tmp_path, timed, minutes=89.5)
+    assert unfinished(early).endswith(
+        "after 89.5 of 90 minutes; the run was stopped, or this is its best"
+    )
+
+
+def test_export_says_that_a_run_is_not_over(folder, tiny, tmp_path):
+    for name, told in (("a", "a/weights.safetensors: after 6 of 9 steps; the run"), ("b", "")):
+        weights = add_weights(folder / name, tiny)
+        done = command("export", weights, "--model", "sesr-m3", "-o", tmp_path / "m.onnx", "--json")
+        assert done.exit_code == 0, done.output
+        assert told in done.stderr
+        assert done.stderr.count("\n") == bool(told)
+        assert json.loads(done.stdout)["variant"] == "sesr-m3"

@@ -13,7 +13,7 @@ from leansr.errors import DataError, UsageError, WeightsError
 from leansr.lab import weights as weights_file
 from leansr.lab.nets import build
 from leansr.lab.train import crops
-from leansr.lab.train.recipe import Data, Expect, Optimizer, Schedule, Start
+from leansr.lab.train.recipe import Data, Expect, Optimizer, Schedule, Start, Teacher
 from leansr.lab.train.schedule import rate
 from leansr.lab.train.trainer import Run
 from leansr.lab.train.validation import mean_psnr
@@ -94,7 +94,7 @@ def test_x4_starts_from_x2(tmp_path, pictures_folder, tiny):
     for name, tensor in given.items():
         if not name.startswith("last."):
             assert torch.equal(own[name], tensor)
-            assert torch.equal(run.average[name], tensor)
+            assert torch.equal(run.learner.average[name], tensor)
     assert own["last.weight"].shape == (16, 16, 5, 5)
     assert run.start_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
     without = msgspec.structs.replace(recipe, start=Start(weights=str(weights)))
@@ -146,6 +146,34 @@ def test_a_run_goes_on_only_as_itself(tmp_path, pictures_folder, tiny):
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half a checkpoint")
     with pytest.raises(DataError, match="start again in a new folder"):
         Run(tiny, tmp_path / "run", pictures_folder, report=quiet)
+
+
+def test_what_is_wrong_without_pictures_is_told_before_they_are_decoded(
+    tmp_path, pictures_folder, tiny
+):
+    """For there are none: nothing of a recipe waits for minutes of decoding."""
+    folder, nowhere = tmp_path / "run", tmp_path / "nowhere"
+    teacher = Teacher(weights="sesr-m5_x2")
+    taught = msgspec.structs.replace(tiny, teacher=teacher)
+    Run(taught, folder, pictures_folder, report=quiet).train(max_minutes=1e-9)
+    for error, words, where, changes in (
+        (UsageError, "run of another recipe", folder, {"seed": 1}),
+        (UsageError, "network has no argument", folder, {"network": {"chanels": 8}}),
+        (
+            UsageError,
+            "no such part to start",
+            nowhere,
+            {"start": Start(weights="sesr-m5_x2", fresh=("tail",))},
+        ),
+        (WeightsError, "sesr-m5_x2: does not fit", nowhere, {"start": Start(weights="sesr-m5_x2")}),
+        (UsageError, "teaches y x4", nowhere, {"teacher": Teacher(weights="sesr-m5_x4")}),
+    ):
+        recipe = msgspec.structs.replace(taught, **changes)
+        with pytest.raises(error, match=words):
+            Run(recipe, where, nowhere, report=quiet)
+    (pictures_folder / "torn.png").write_text("no picture")
+    with pytest.raises(DataError, match="nowhere: no such folder or pack"):
+        Run(taught, folder, pictures_folder, nowhere, report=quiet)
 
 
 def test_a_run_that_is_over_says_so(tmp_path, pictures_folder, tiny):
@@ -250,8 +278,8 @@ def test_batch_statistics_are_trained_resumed_and_released(tiny, tmp_path, pictu
     assert {n for n in start if n.endswith("running_mean")} <= set(moved)
     straight = Run(recipe, tmp_path / "straight", pictures_folder, pictures_folder, quiet)
     straight.train()
-    for name, tensor in straight.average.items():
-        torch.testing.assert_close(again.average[name], tensor, rtol=0, atol=0)
+    for name, tensor in straight.learner.average.items():
+        torch.testing.assert_close(again.learner.average[name], tensor, rtol=0, atol=0)
 
 
 def test_a_run_writes_nothing_before_it_trains(tmp_path, pictures_folder, tiny):

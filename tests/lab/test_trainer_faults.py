@@ -29,14 +29,14 @@ def test_a_loss_that_is_lost_ends_the_run(tmp_path, pictures_folder, tiny):
 
 def poison(run, steps):
     """The gradients of these steps are not finite."""
-    taken = run._descend
+    taken = run.learner._descend
 
     def descend(factor):
         if run.progress.step in steps:
             run.network.first.bias.grad.fill_(float("inf"))
         return taken(factor)
 
-    run._descend = descend
+    run.learner._descend = descend
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
@@ -50,7 +50,7 @@ def test_a_step_without_a_finite_gradient_is_skipped(tmp_path, pictures_folder, 
     assert "2 skipped" in lines[-1]
     # The mean is of the steps that were taken.
     assert all(0 < float(row["loss"]) < 1 for row in log_of(tmp_path / "run"))
-    assert all(tensor.isfinite().all() for tensor in run.current.values())
+    assert all(tensor.isfinite().all() for tensor in run.learner.current.values())
 
 
 def test_gradients_that_stay_lost_end_the_run(tmp_path, pictures_folder, tiny):
@@ -239,17 +239,17 @@ def test_a_skipped_step_leaves_running_statistics(tiny, tmp_path, pictures_folde
     run = Run(recipe, tmp_path / "run", pictures_folder, report=quiet)
     feed = run.feed
     run._step()
-    before = {name: tensor.clone() for name, tensor in run.current.items()}
+    before = {name: tensor.clone() for name, tensor in run.learner.current.items()}
     run.feed = lambda step, data: tuple(crops.fill_(math.inf) for crops in feed(step, data))
     run._step()
     assert run.progress.skipped == 1
-    assert_same(dict(run.current), before)
+    assert_same(dict(run.learner.current), before)
     run.feed = feed
     run._step()
     assert run.progress.skipped == 1
-    moved = {name for name, tensor in run.current.items() if not tensor.equal(before[name])}
+    moved = {name for name, tensor in run.learner.current.items() if not tensor.equal(before[name])}
     assert any(name.endswith("running_mean") for name in moved)
-    assert all(tensor.isfinite().all() for tensor in run.current.values())
+    assert all(tensor.isfinite().all() for tensor in run.learner.current.values())
 
 
 @pytest.mark.parametrize(
@@ -267,14 +267,14 @@ def test_a_device_that_fails(tmp_path, pictures_folder, tiny, fault, error, told
     """In one line, and the run goes on bit-equal from the checkpoint before."""
     Run(tiny, tmp_path / "whole", pictures_folder, report=quiet).train()
     run = Run(tiny, tmp_path / "cut", pictures_folder, report=quiet)
-    taken = run._descend
+    taken = run.learner._descend
 
     def descend(factor):
         if run.progress.step == 4:
             raise fault
         return taken(factor)
 
-    run._descend = descend
+    run.learner._descend = descend
     with pytest.raises(error, match=told) as raised:
         run.train(checkpoint_minutes=0)
     assert "\n" not in str(raised.value)

@@ -54,6 +54,10 @@ COMMANDS = {
         "Estimate how long networks take on given hardware, by what they compute and move.",
     ),
     "export": ("leansr.cli.export:command", "Make a release of trained weights."),
+    "quantize": (
+        "leansr.cli.quantize:command",
+        "Make a network of eight bits, which runs in integers.",
+    ),
     "data": ("leansr.cli.data:command", "Check benchmarks and prepare training pictures."),
 }
 

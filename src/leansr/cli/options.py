@@ -73,6 +73,29 @@ class Size(click.ParamType[Any]):
         return int(sides[0]), int(sides[1])
 
 
+class Benchmark(click.ParamType[tuple[str, Path]]):
+    """NAME=DIR."""
+
+    name = "NAME=DIR"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        name, equals, folder = value.partition("=")
+        if not (name and equals and Path(folder).is_dir()):
+            self.fail(f"{value!r} is not NAME=DIR with a folder that exists", param, ctx)
+        return name, Path(folder)
+
+
+benchmarks = click.option(
+    "--benchmark",
+    "benchmarks",
+    type=Benchmark(),
+    multiple=True,
+    help="Measure the written file on DIR and state it in the card; may be repeated.",
+)
+
+
 def printable(text: object) -> str:
     """One line, whatever the names in it hold."""
     return "".join(c if c.isprintable() else "?" for c in str(text))

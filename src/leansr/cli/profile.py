@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 _ROWS = {
     "parameters": "params",
     "of them kernels": "conv_weights",
+    "stored, bytes": "stored",
     "Multi-Adds": "multi_adds",
+    "  multiplications": "multiplications",
+    "  additions": "additions",
     "activations": "activations",
     "convolutions": "convs",
     "peak memory, bytes": "peak_memory",
     "  acts in place": "peak_memory_in_place",
 }
+# What Multi-Adds are made of: told where it is not one of each.
+_PARTS = ("multiplications", "additions")
 
 
 @click.command()
@@ -77,6 +82,8 @@ def _print(variant: str, scale: int, result: "Profile") -> None:
     click.echo(f"{'':20}{'training form':>20}{'deploy form':>20}")
     forms = result.training.as_json(), result.deploy.as_json()
     for label, key in _ROWS.items():
+        if key in _PARTS and all(form[key] == form["multi_adds"] for form in forms):
+            continue
         click.echo(f"{label:20}" + "".join(f"{_spaced(form[key]):>20}" for form in forms))
     peak = result.deploy.peak
     click.echo(f"\nthe deploy form's peak is at {peak.module} ({peak.operation}), where live:")

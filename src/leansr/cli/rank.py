@@ -1,6 +1,7 @@
 """`leansr rank`"""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def command(
     from leansr.lab.train import ranking as rankings
     from leansr.lab.train.contest import contest
 
-    value = contest(
+    value, stopped_by = contest(
         rankings.load(ranking),
         folder,
         data,
@@ -60,6 +61,9 @@ def command(
         options.print_json(value)
     else:
         _print(value)
+    # What is chained to the command must not go on.
+    if stopped_by is not None:
+        sys.exit(128 + stopped_by)
 
 
 def _print(value: dict[str, Any]) -> None:

@@ -59,10 +59,14 @@ def command(
 
     settings = recipes.load(recipe)
     tell = partial(click.echo, err=True)
-    if folder is not None and not dry_run and is_over(folder, settings):
-        tell_over(folder, tell)
-        return
     with joined() as processes, TemporaryDirectory() as nowhere:
+        if folder is not None and not dry_run:
+            # One of them decides: the others might see what it writes.
+            (is_done,) = processes.any(processes.is_first and is_over(folder, settings))
+            if is_done:
+                if processes.is_first:
+                    tell_over(folder, tell)
+                return
         run = Run(
             settings,
             folder or Path(nowhere),

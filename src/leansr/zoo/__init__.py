@@ -4,10 +4,21 @@ import difflib
 from itertools import chain
 
 from leansr.errors import UsageError
-from leansr.zoo import bsrn, fmen, luma_baselines, mdrn, rfdn, rgb_baselines, sesr, study
+from leansr.zoo import (
+    bsrn,
+    fmen,
+    int8,
+    luma_baselines,
+    mdrn,
+    rfdn,
+    rgb_baselines,
+    sesr,
+    study,
+    ternary,
+)
 from leansr.zoo.variant import Variant
 
-_FAMILIES = (sesr, bsrn, fmen, mdrn, study, rfdn, luma_baselines, rgb_baselines)
+_FAMILIES = (sesr, bsrn, fmen, mdrn, study, ternary, int8, rfdn, luma_baselines, rgb_baselines)
 VARIANTS: dict[str, Variant] = {
     row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)
 }

@@ -16,13 +16,16 @@ _POINTWISE = {
     "Add",
     "BatchNormalization",
     "Clip",
+    "DequantizeLinear",
     "Div",
     "Gelu",
     "HardSwish",
     "LeakyRelu",
+    "Max",
     "Mul",
     "PRelu",
     "Pow",
+    "QuantizeLinear",
     "Relu",
     "Sigmoid",
     "Sqrt",
@@ -79,6 +82,8 @@ def _walk(graph: onnx.GraphProto) -> dict[str, _Reach]:
         if node.op_type == "Constant":
             (attribute,) = node.attribute
             constants[node.output[0]] = _array(attribute)
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]  # for its shape
         if not sources or node.op_type == "Shape":
             continue  # sizes, and what is made of them
         source = _joined(node, sources)

@@ -20,11 +20,13 @@ from leansr.lab.export.card import origin, printed
 from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.measure.complexity import complexity, lr_size
+from leansr.lab.nets.network import Network
 from leansr.lab.weights import Facts, Trained, load_network
 from leansr.runtime.benchmarks import open_folder
 from leansr.runtime.evaluate import evaluate
 from leansr.runtime.upscaler import Upscaler
 from leansr.zoo.release import Kind
+from leansr.zoo.variant import Variant
 
 
 def export(
@@ -45,8 +47,26 @@ def export(
         raise ExportError(f"{target}: a release is written as FILE.onnx")
     variant = zoo.find(model, scale)
     network, facts = load_network(weights, model, scale)
-    _refuse_changed(weights, facts)
+    refuse_changed(weights, facts)
     deployed = network.deploy()
+    return write(deployed, variant, scale, target, benchmarks, licence, kind(facts), origin(facts))
+
+
+def write(
+    deployed: Network,
+    variant: Variant,
+    scale: int,
+    target: Path,
+    benchmarks: Mapping[str, Path],
+    licence: str,
+    kind: Kind,
+    told: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The release of a deployed network as `export` writes it; returns the card.
+
+    `kind` is what pictures it is for, `told` what the card says of where its weights come from.
+    """
+    model = variant.name
     graph = to_onnx(deployed, variant, scale)
     tensors = {name: tensor.contiguous() for name, tensor in deployed.state_dict().items()}
     cost = complexity(deployed, (1, variant.channels, *lr_size(scale)))
@@ -66,7 +86,7 @@ def export(
             "variant": model,
             "scale": scale,
             "colour": variant.colour,
-            "input": _kind(facts),
+            "input": kind,
             "halo": halo(graph),
             "onnx": {"file": target.name, "sha256": _sha256(onnx_part)},
             "tensors": {"file": tensor_path.name, "sha256": _sha256(tensor_part)},
@@ -78,7 +98,7 @@ def export(
                 _measured(name, folder, model, scale, onnx_part)
                 for name, folder in benchmarks.items()
             ],
-            **origin(facts),
+            **told,
             "date": datetime.now(UTC).date().isoformat(),
         }
         card_part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -94,7 +114,8 @@ def upscaler_of(weights: Path, model: str, scale: int, threads: int | None = Non
         return Upscaler(model, scale, weights=path, threads=threads)
 
 
-def _refuse_changed(weights: Path, facts: Facts) -> None:
+def refuse_changed(weights: Path, facts: Facts) -> None:
+    """ExportError for weights of a network that differs from its row."""
     if isinstance(facts, Trained) and facts.recipe.network:
         changes = ", ".join(f"{name} = {value}" for name, value in facts.recipe.network.items())
         raise ExportError(
@@ -103,7 +124,7 @@ def _refuse_changed(weights: Path, facts: Facts) -> None:
         )
 
 
-def _kind(facts: Facts) -> Kind:
+def kind(facts: Facts) -> Kind:
     """What pictures weights are for, by what they were trained on."""
     is_photo = isinstance(facts, Trained) and facts.recipe.data.degradation == "photo"
     return "photo" if is_photo else "clean"

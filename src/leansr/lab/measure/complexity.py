@@ -61,7 +61,8 @@ def complexity(
     convs = 0
     for step in steps:
         name = step.module
-        multi_adds[name] = multi_adds.get(name, 0) + _pure(step) + _extra(step, convention)
+        multi_adds[name] = multi_adds.get(name, 0) + multiply_accumulates(step)
+        multi_adds[name] += _extra(step, convention)
         if step.operation == "aten.convolution":
             convs += 1
             activations[name] = activations.get(name, 0) + step.outputs[0].numel
@@ -125,9 +126,14 @@ _FREE = {
     "aten._prelu_kernel",
     "aten._to_copy",
     "aten._unsafe_view",
+    "aten.abs",
     "aten.add",
+    "aten.amax",
+    "aten.amin",
+    "aten.aminmax",
     "aten.avg_pool2d",
     "aten.cat",
+    "aten.clamp",
     "aten.clone",
     "aten.constant_pad_nd",
     "aten.detach",
@@ -135,16 +141,20 @@ _FREE = {
     "aten.div",
     "aten.empty",
     "aten.gelu",
+    "aten.gt",
     "aten.hardswish",
     "aten.hardtanh",
     "aten.index_put_",
     "aten.index_select",
     "aten.leaky_relu",
+    "aten.lerp_",
     "aten.lift_fresh",
     "aten.max_pool2d_with_indices",
+    "aten.maximum",
     "aten.mean",
     "aten.mul",
     "aten.native_batch_norm",
+    "aten.neg",
     "aten.ones_like",
     "aten.permute",
     "aten.pixel_shuffle",
@@ -152,9 +162,11 @@ _FREE = {
     "aten.reflection_pad2d",
     "aten.relu",
     "aten.replication_pad2d",
+    "aten.round",
     "aten.rsub",
     "aten.select",
     "aten.sigmoid",
+    "aten.sign",
     "aten.silu",
     "aten.slice",
     "aten.split",
@@ -168,10 +180,14 @@ _FREE = {
     "aten.upsample_nearest2d",
     "aten.view",
     "aten.zeros",
+    "aten.zeros_like",
+    "leansr.dequantize",
+    "leansr.quantize",
 }
 
 
-def _pure(step: Step) -> int:
+def multiply_accumulates(step: Step) -> int:
+    """Those of one operation by the convention "pure"; MeasureError if it is not known."""
     product = _PRODUCTS.get(step.operation)
     if product is not None:
         return product(step)

@@ -14,6 +14,7 @@ from leansr.lab.measure.complexity import (
     lr_size,
 )
 from leansr.lab.measure.memory import Peak, peak_memory
+from leansr.lab.measure.ternary import Operations, operations
 from leansr.lab.nets import as_drawn
 from leansr.zoo.variant import Variant
 
@@ -22,16 +23,20 @@ from leansr.zoo.variant import Variant
 class Form:
     """What one form of a network costs for one picture: operations, and memory at its peak.
 
-    `peak_in_place` is the peak where activations write over their inputs.
+    `operations` are the multiplications and additions that its multiply-accumulates are made of,
+    `stored` the bytes of its tensors in a file, `peak_in_place` the peak where activations write
+    over their inputs.
     """
 
     complexity: Complexity
+    operations: Operations
+    stored: int
     peak: Peak
     peak_in_place: Peak
 
     def as_json(self) -> dict[str, Any]:
         """The keys of `leansr profile --json`; peak memory in bytes, of all that is alive."""
-        counted = asdict(self.complexity)
+        counted = asdict(self.complexity) | asdict(self.operations) | {"stored": self.stored}
         layers = counted.pop("layers")
         peaks = {
             "peak_memory": self.peak.total,
@@ -73,6 +78,8 @@ def profile(
     def form(network: nn.Module) -> Form:
         return Form(
             complexity(network, shape, convention),
+            operations(network, shape),
+            sum(tensor.nbytes for tensor in network.state_dict().values()),
             peak_memory(network, shape),
             peak_memory(network, shape, in_place=True),
         )

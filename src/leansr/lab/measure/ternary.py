@@ -1,10 +1,18 @@
-"""What a network with ternary weights multiplies and adds (StrassenNets; study, section 5.2)."""
+"""What a network multiplies and adds, where the two are not the same (study, section 5.2)."""
 
 from dataclasses import dataclass
 
+from torch import nn
+
+from leansr.lab.measure.complexity import multiply_accumulates
 from leansr.lab.measure.trace import trace
 from leansr.lab.nets.network import Network
-from leansr.lab.nets.rcan import RCAN, ChannelAttention
+from leansr.lab.quantize.sum_product import (
+    StraightThroughConv2d,
+    SumProduct,
+    SumProductConv2d,
+    TernaryConv2d,
+)
 
 # EDSR's two mean shifts, which the study counts: a 1 x 1 convolution of the three colours.
 _MEAN_SHIFT = 9
@@ -18,25 +26,28 @@ class Operations:
     additions: int
 
 
-def ternary_operations(network: RCAN, shape: tuple[int, int, int, int], rank: int) -> Operations:
-    """Of `network` for a picture of `shape` `(N, C, H, W)`, every k x k convolution ternary.
+def operations(network: nn.Module, shape: tuple[int, int, int, int]) -> Operations:
+    """What the convolutions of `network` multiply and add for a picture of `shape` `(N, C, H, W)`.
 
-    Each becomes one to r = `rank` c_out maps whose weights are -1, 0 or 1, a product with a
-    learnt r-vector, and a 1 x 1 transposed one, ternary too, back to c_out. So a pixel of its
-    output costs r multiplications and (k^2 c_in - 1) r + (r - 1) c_out additions. Channel
-    attention and the mean shifts stay as they are; the attention's share is not counted.
+    A multiply-accumulate is one of each. A convolution of ternary weights adds up its window, one
+    addition less than it has weights for an output, and a sum-product multiplies each of its maps
+    once. So that costs r multiplications and (k^2 c_in - 1) r + (r - 1) c_out additions a pixel,
+    as the study counts. Biases, activations and sums of features are not counted.
     """
-    attention = _attention(network)
-    multiplications = additions = mean_shifts(shape, network)
+    multiplications = additions = 0
     for step in trace(network, shape).steps:
-        if step.operation != "aten.convolution" or step.module.startswith(attention):
-            continue
-        _, weight = step.inputs[:2]
-        outputs, inputs, height, width = weight.shape
-        pixels = step.outputs[0].numel // outputs
-        r = rank * outputs
-        multiplications += r * pixels
-        additions += ((height * width * inputs - 1) * r + (r - 1) * outputs) * pixels
+        outputs = step.outputs[0] if step.outputs else None
+        if issubclass(step.kind, SumProduct | SumProductConv2d) and step.operation == "aten.mul":
+            assert outputs is not None
+            multiplications += outputs.numel
+        elif issubclass(step.kind, TernaryConv2d | StraightThroughConv2d):
+            if step.operation == "aten.convolution":
+                assert outputs is not None
+                additions += multiply_accumulates(step) - outputs.numel
+        else:
+            products = multiply_accumulates(step)
+            multiplications += products
+            additions += products
     return Operations(multiplications, additions)
 
 
@@ -45,8 +56,3 @@ def mean_shifts(shape: tuple[int, int, int, int], network: Network) -> int:
     lr = shape[0] * shape[2] * shape[3]
     hr = trace(network, shape).steps[-1].outputs[0].numel // 3
     return _MEAN_SHIFT * (lr + hr)
-
-
-def _attention(network: Network) -> tuple[str, ...]:
-    named = network.named_modules()
-    return tuple(f"{name}." for name, module in named if isinstance(module, ChannelAttention))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 # Where a network of collapsible blocks is trained: as drawn, collapsed at every step, or on the
-# collapsed kernels themselves.
-Space = Literal["expanded", "collapsed", "direct"]
+# collapsed kernels themselves; one of ternary weights: before they are, while, and after.
+Space = Literal["expanded", "collapsed", "direct", "float", "ternary", "fixed"]
 
 
 class Kernel(NamedTuple):

@@ -33,6 +33,14 @@ class Network(nn.Module):
     # The layouts in which its authors published weights.
     published: ClassVar[tuple[Published, ...]] = ()
 
+    def prepare(self, lr: Tensor) -> None:
+        """Starts what follows from what it sees, by the first batch of a new run; called once."""
+
+    def adopted(self, tensors: Tensors) -> Tensors:
+        """What it starts from, given a weights file's tensors: those themselves, unless they are
+        of a network that it is made of."""
+        return tensors
+
     def deploy(self) -> Self:
         """The deploy form as a new network; the original is untouched."""
         return deploy(self)

@@ -137,10 +137,9 @@ def cells(paper: str) -> Iterator[Cell]:
 
 
 def _equal_forms(paper: str) -> Iterator[Cell]:
-    for name in zoo.VARIANTS:
-        if not name.startswith(_TWO_FORMS.get(paper, "-")):
+    for name, variant in zoo.VARIANTS.items():
+        if variant.family != paper or not name.startswith(_TWO_FORMS.get(paper, "-")):
             continue
-        variant = zoo.VARIANTS[name]
         scale = variant.scales[-1]
         network = as_drawn(variant, scale)
         if is_deployed(network):

@@ -8,9 +8,8 @@ from typing import cast
 from leansr import zoo
 from leansr.lab import papers
 from leansr.lab.measure.complexity import Convention, lr_size
-from leansr.lab.measure.ternary import mean_shifts, ternary_operations
+from leansr.lab.measure.ternary import mean_shifts, operations
 from leansr.lab.measure.tradeoff import Row, saved_per_loss
-from leansr.lab.nets.rcan import RCAN
 from leansr.lab.reproduce.cell import Cell, Kind, fits
 from leansr.lab.reproduce.costs import (
     CONVENTIONS,
@@ -99,12 +98,11 @@ def _printed(row: dict[str, str]) -> Row:
 
 
 def _ternary(place: Place, what: str) -> tuple[float, str]:
-    network = as_counted("rcan-bl", place.scale)
-    assert isinstance(network, RCAN)
-    shape = (1, 3, *lr_size(place.scale))
-    found = ternary_operations(network, shape, int(place.told["rank"]))
-    base = counted("rcan-bl", place.scale, "pure").multi_adds + mean_shifts(shape, network)
-    return 100 * (1 - getattr(found, what) / base), "against bl's Multi-Adds, mean shifts counted"
+    network, shape = as_counted(place.variant, place.scale), (1, 3, *lr_size(place.scale))
+    shifts = mean_shifts(shape, network)
+    found = getattr(operations(network, shape), what) + shifts
+    base = counted("rcan-bl", place.scale, "pure").multi_adds + shifts
+    return 100 * (1 - found / base), "against bl's Multi-Adds, mean shifts counted"
 
 
 # What is computed without training.
@@ -159,7 +157,7 @@ def _cell(place: Place, column: str, measured: Measured) -> Cell:
         if figure is not None:
             ours, convention = figure.value, figure.protocol
         why = reason(place, column) or ("" if figure else "nothing at hand measures it")
-    elif not _is_known(place, column):
+    elif not _is_known(place):
         kind, why = COMPUTED[column].kind, "not in the zoo"
     else:
         kind, tolerance = COMPUTED[column].kind, COMPUTED[column].tolerance
@@ -183,9 +181,7 @@ def _cell(place: Place, column: str, measured: Measured) -> Cell:
     )
 
 
-def _is_known(place: Place, column: str) -> bool:
-    if column.endswith("reduction_pct"):
-        return True
+def _is_known(place: Place) -> bool:
     variant = zoo.VARIANTS.get(place.variant)
     return variant is not None and place.scale in variant.scales
 

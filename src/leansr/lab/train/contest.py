@@ -38,12 +38,13 @@ def contest(
     threads: int | None = None,
     max_minutes: float | None = None,
     report: Report = print,
-) -> dict[str, Any]:
-    """Trains what is not trained yet, and returns the ranking's JSON, `ranking.json` in `folder`.
+) -> tuple[dict[str, Any], int | None]:
+    """Trains what is not trained yet: the ranking's JSON, and the number of a signal that came.
 
-    The runs are in `folder/<row>/<seed>`, all rows with one seed before any with the next, so that
-    after `max_minutes` or Ctrl-C equals are compared. UsageError if the folder's runs are of other
-    recipes or pictures, or one that is over cannot be read.
+    The JSON is `ranking.json` in `folder`, the runs are in `folder/<row>/<seed>`, all rows with one
+    seed before any with the next, so that after `max_minutes` or Ctrl-C equals are compared.
+    UsageError if the folder's runs are of other recipes or pictures, or one that is over cannot be
+    read.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--run: {folder} is not a folder")
@@ -58,7 +59,7 @@ def contest(
     }
     plan = [(seed, row) for seed in range(seeds) for row in ranking.rows]
     value = _write(folder, facts, entries(ranking, costs, folder, seeds))
-    began = time.monotonic()
+    began, stopped_by = time.monotonic(), None
     for number, (seed, row) in enumerate(plan, start=1):
         if _result(folder, ranking, row, seed) is not None:
             continue
@@ -77,16 +78,16 @@ def contest(
             report=partial(_named, report, name),
             threads=threads,
         )
-        is_stopped = run.train(left) is not None
+        stopped_by = run.train(left)
         is_over = _result(folder, ranking, row, seed) is not None
         if run.fraction >= 1 and not is_over:
             place = _place(folder, row, seed)
             raise UsageError(f"{place}: the run is over, but not its log; remove {place}")
         if is_over:
             value = _write(folder, facts, entries(ranking, costs, folder, seeds))
-        if is_stopped or not is_over:
+        if stopped_by is not None or not is_over:
             break
-    return value
+    return value, stopped_by
 
 
 def entries(ranking: Ranking, costs: Mapping[str, Cost], folder: Path, seeds: int) -> list[Entry]:

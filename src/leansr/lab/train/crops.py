@@ -1,18 +1,17 @@
 """Random aligned crops, the same for the same seed and step on every machine."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from leansr.image.arrays import WHITE
+from leansr.image.arrays import WHITE, Pixels
 from leansr.lab.train.pictures import Pictures
 from leansr.lab.train.recipe import Data
 
 EVERY = slice(None)
-# Whether a crop has its rows reversed, its columns reversed, and is then transposed.
-Way = tuple[bool, bool, bool]
 
 
 class Shelves:
@@ -23,10 +22,7 @@ class Shelves:
         self.is_mapped = pictures.is_mapped
         self.device = torch.device("cpu") if pictures.is_mapped else device
         self.white = WHITE[pictures.hr.dtype.name]
-        self.lr, self.hr = (
-            _storable(torch.from_numpy(pixels)).to(self.device)
-            for pixels in (pictures.lr, pictures.hr)
-        )
+        self.lr, self.hr = (_stored(pixels, self.device) for pixels in (pictures.lr, pictures.hr))
         pairs = pictures.pairs
         self.sides = np.array([pair.lrs[0].shape[:2] for pair in pairs])
         lr_starts = _starts([lr.shape for pair in pairs for lr in pair.lrs])
@@ -59,10 +55,10 @@ def batch(
     picture, width, corner = picture[chosen], width[chosen], corner[chosen] * shelves.scale
     hr_width = width * shelves.scale
     hr_start = shelves.hr_starts[picture] + corner[:, 0] * hr_width + corner[:, 1]
-    laid = [(bool(r), bool(f), bool(t)) for r, f, t in zip(reverse, flip, transpose, strict=True)]
-    lr = _taken(shelves.lr, lr_start[chosen], width, data.lr_crop, laid)
-    hr = _taken(shelves.hr, hr_start, hr_width, data.lr_crop * shelves.scale, laid)
-    return _floats(lr, shelves.white), _floats(hr, shelves.white)
+    ways = reverse, flip, transpose
+    lr = _laid(lr_start[chosen], width, data.lr_crop, *ways)
+    hr = _laid(hr_start, hr_width, data.lr_crop * shelves.scale, *ways)
+    return _taken(shelves.lr, lr, shelves.white), _taken(shelves.hr, hr, shelves.white)
 
 
 def _starts(shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
@@ -71,44 +67,88 @@ def _starts(shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
     return np.cumsum(counts) - counts
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where `rows` x `columns` crops lie among pixels that are numbered through, `(N,)` each.
+
+    From the pixel `first` on, and so many pixels from a row, and from a column, to the next one.
+    """
+
+    first: np.ndarray
+    by_row: np.ndarray
+    by_column: np.ndarray
+    rows: int
+    columns: int
+
+
+def _laid(
+    start: np.ndarray,
+    width: np.ndarray,
+    side: int,
+    reverse: np.ndarray,
+    flip: np.ndarray,
+    transpose: np.ndarray,
+) -> _Places:
+    """Crops from `start` on, their rows and columns reversed, then transposed, where it is said."""
+    first = start + reverse * (side - 1) * width + flip * (side - 1)
+    by_row, by_column = np.where(reverse, -width, width), np.where(flip, -1, 1)
+    return _Places(
+        first,
+        np.where(transpose, by_column, by_row),
+        np.where(transpose, by_row, by_column),
+        side,
+        side,
+    )
+
+
 def _most_detailed(shelves: Shelves, start: np.ndarray, width: np.ndarray, side: int) -> np.ndarray:
     """Of each row of candidates, the one whose neighbours differ most on every second row."""
-    views = [
-        _view(shelves.lr, first, 2 * stride, side // 2, side)
-        for first, stride in zip(start.ravel().tolist(), width.ravel().tolist(), strict=True)
-    ]
-    crops = _floats(torch.stack(views), shelves.white)
+    first, stride = start.ravel(), 2 * width.ravel()
+    places = _Places(first, stride, np.ones_like(first), side // 2, side)
+    crops = _taken(shelves.lr, places, shelves.white)
     by_row, by_column = (crops.diff(dim=dim).abs().flatten(1).mean(dim=1) for dim in (2, 3))
     return (by_row + by_column).view(start.shape).argmax(dim=1).cpu().numpy()
 
 
-def _taken(
-    pixels: Tensor, start: np.ndarray, width: np.ndarray, side: int, laid: Sequence[Way]
-) -> Tensor:
-    """Crops `(N, C, side, side)` of `pixels` `(pixels, C)`, each laid in its way."""
-    crops = []
-    for first, stride, way in zip(start.tolist(), width.tolist(), laid, strict=True):
-        crop = _view(pixels, first, stride, side, side)
-        reverse, flip, transpose = way
-        dims = [dim for dim, is_turned in ((1, reverse), (2, flip)) if is_turned]
-        crop = crop.flip(dims) if dims else crop
-        crops.append(crop.mT if transpose else crop)
-    return torch.stack(crops)
+def _taken(pixels: Pixels | Tensor, places: _Places, white: int) -> Tensor:
+    """Crops `(N, C, rows, columns)` of `pixels` `(pixels, C)` as float32 in [0, 1]."""
+    if isinstance(pixels, Tensor):
+        stored = _gathered(pixels, places)
+        crops = stored.view(torch.uint16) if stored.dtype == torch.int16 else stored
+        return crops.float() * (1 / white)
+    # Not by torch, which would start threads of its own beside those of the step.
+    copied = _copied(pixels, places).astype(np.float32)
+    copied *= np.float32(1 / white)
+    return torch.from_numpy(copied)
 
 
-def _view(pixels: Tensor, start: int, stride: int, rows: int, columns: int) -> Tensor:
-    """Pixels `(C, rows, columns)` from `start` on, rows `stride` pixels apart; no copy."""
-    channels = pixels.shape[1]
-    strides = (1, stride * channels, channels)
-    return pixels.as_strided((channels, rows, columns), strides, start * channels)
+def _copied(pixels: Pixels, places: _Places) -> Pixels:
+    """Of memory: each crop is a view, laid by its strides, that is copied once."""
+    channels, size = pixels.shape[1], pixels.itemsize
+    shape = channels, places.rows, places.columns
+    crops = np.empty((len(places.first), *shape), pixels.dtype)
+    of_each = (places.first, places.by_row, places.by_column)
+    each = (np.stack(of_each, axis=1) * (channels * size)).tolist()
+    for crop, (offset, by_row, by_column) in zip(crops, each, strict=True):
+        crop[...] = np.ndarray(shape, pixels.dtype, pixels, offset, (size, by_row, by_column))
+    return crops
 
 
-def _storable(pixels: Tensor) -> Tensor:
-    """uint16 as int16: torch turns and picks no uint16."""
-    return pixels.view(torch.int16) if pixels.dtype == torch.uint16 else pixels
+def _gathered(pixels: Tensor, places: _Places) -> Tensor:
+    """Of a device: all crops at once, for each of them alone would be launched for itself."""
+    of_each = (places.first, places.by_row, places.by_column)
+    each = torch.from_numpy(np.stack(of_each)).to(pixels.device)[..., None, None]
+    row = torch.arange(places.rows, device=pixels.device)[:, None]
+    column = torch.arange(places.columns, device=pixels.device)
+    first, by_row, by_column = each
+    crops = pixels[first + row * by_row + column * by_column].movedim(3, 1)
+    return crops.clone(memory_format=torch.contiguous_format)
 
 
-def _floats(crops: Tensor, white: int) -> Tensor:
-    """What is stored as float32 in [0, 1]."""
-    stored = crops.view(torch.uint16) if crops.dtype == torch.int16 else crops
-    return stored.float() * (1 / white)
+def _stored(pixels: Pixels, device: torch.device) -> Pixels | Tensor:
+    """Pixels in memory as they are, else on `device`, uint16 as int16: torch picks no uint16."""
+    if device.type == "cpu":
+        return pixels
+    return torch.from_numpy(pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels).to(
+        device
+    )

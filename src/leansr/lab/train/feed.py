@@ -18,8 +18,8 @@ Crops = tuple[Tensor, Tensor]
 class Feed:
     """The crops of each step, this process's share of them, on `device`.
 
-    From shelves elsewhere, or where a core is spare, the next step's are brought while this one's
-    are trained on. `seconds_waited` adds up what steps spent waiting.
+    From shelves elsewhere, or where there are several cores, the next step's are brought while this
+    one's are trained on. `seconds_waited` adds up how long steps had no crops.
     """
 
     def __init__(
@@ -35,15 +35,17 @@ class Feed:
         """lr `(N, C, h, h)` and hr `(N, C, scale * h, scale * h)` of a step, in [0, 1]."""
         began = time.monotonic()
         if self._ahead is None:
-            lr, hr = self._crops(step, data)
+            found = self._crops(step, data)
         else:
             if self._next is None or self._next[:2] != (step, data):
                 self._bring(step, data)
             assert self._next is not None
-            lr, hr = self._next[2].result()
-            self._bring(step + 1, data)
+            found = self._next[2].result()
+        # Before the next are asked for: whoever makes those may take this thread's core at once.
         self.seconds_waited += time.monotonic() - began
-        return lr, hr
+        if self._ahead is not None:
+            self._bring(step + 1, data)
+        return found
 
     def _bring(self, step: int, data: Data) -> None:
         assert self._ahead is not None
@@ -60,6 +62,9 @@ class Feed:
 
 
 def is_brought(shelves: Shelves, device: torch.device) -> bool:
-    """Whether crops are made beside the steps, which takes a core, or a disk that is waited for."""
-    is_spare = device.type == "cpu" and torch.get_num_threads() < available_cores()
-    return shelves.is_mapped or shelves.device != device or is_spare
+    """Whether crops are made beside the steps: where there is another core, or a disk, for it.
+
+    Also where steps have a thread for each core, which are not busy all the time.
+    """
+    is_beside = device.type == "cpu" and available_cores() > 1
+    return shelves.is_mapped or shelves.device != device or is_beside

@@ -65,13 +65,15 @@ def optimizers(network: nn.Module, settings: Settings) -> list[torch.optim.Optim
 
     Kernels are what has more than one side longer than 1; all else is vectors, and Adam's.
     """
-    kernels = [p for p in network.parameters() if p.squeeze().ndim > 1]
-    vectors = [p for p in network.parameters() if p.squeeze().ndim <= 1]
-    if not kernels:
+    trained = [p for p in network.parameters() if p.requires_grad]
+    kernels = [p for p in trained if p.squeeze().ndim > 1]
+    vectors = [p for p in trained if p.squeeze().ndim <= 1]
+    if not trained:
         raise UsageError(f"{type(network).__name__}: the network has nothing to train")
     lr, decay, betas, epsilon = settings.lr, settings.weight_decay, settings.betas, settings.epsilon
-    result: list[torch.optim.Optimizer]
-    match settings.name:
+    result: list[torch.optim.Optimizer] = []
+    # A network may train its vectors alone.
+    match settings.name if kernels else "":
         case "adam":
             result = [torch.optim.AdamW(kernels, lr, betas, epsilon, decay)]
         case "soap":

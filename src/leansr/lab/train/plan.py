@@ -135,5 +135,5 @@ def _seconds_per_validation(run: Run) -> float | None:
     if run.validation is None:
         return None
     began = time.monotonic()
-    mean_psnr(run.network, run.average, run.validation.pairs, run.recipe.scale)
+    mean_psnr(run.network, run.learner.average, run.validation.pairs, run.recipe.scale)
     return time.monotonic() - began

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
+import torch
 from msgspec import Meta
 
 from leansr import zoo
-from leansr.errors import UsageError
+from leansr.errors import UsageError, WeightsError
 from leansr.lab.nets import build, changed
 from leansr.lab.train import recipe as recipes
+from leansr.lab.train.learner import begin
 from leansr.lab.train.recipe import Count, Recipe, Strict
 from leansr.lab.train.suggestion import suggestion
+from leansr.lab.train.teacher import Lesson
 from leansr.zoo.variant import Variant
 
 
@@ -128,9 +131,14 @@ def _check(ranking: Ranking) -> None:
 def _check_recipe(name: str, recipe: Recipe) -> None:
     """Now, and not after all rows before it are trained."""
     try:
-        build(variant_of(recipe), recipe.scale, recipe.space)
+        variant = variant_of(recipe)
+        network = build(variant, recipe.scale, recipe.space)
         for given in (recipe.start, recipe.teacher):
             if given is not None and not given.path().exists():
                 raise UsageError(f"{given.weights}: no such file")
-    except UsageError as cause:
+        if recipe.start is not None:
+            begin(network, recipe.start)
+        if recipe.teacher is not None:
+            Lesson(recipe.teacher, variant, recipe.scale, torch.device("cpu"))
+    except (UsageError, WeightsError) as cause:
         raise UsageError(f"row {name}: {cause}") from cause

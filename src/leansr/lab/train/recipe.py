@@ -19,7 +19,7 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 Memory = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
-Argument = bool | int | str | tuple[int, ...]
+Argument = bool | int | str | tuple[int, ...] | dict[str, bool | int | str]
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

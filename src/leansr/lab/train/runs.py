@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -113,6 +114,31 @@ def read_weights_facts(folder: Path) -> Trained | None:
     except WeightsError:
         return None
     return facts if isinstance(facts, Trained) else None
+
+
+def unfinished(weights: Path) -> str | None:
+    """What is to be said of weights of a run that is not over; None if there is nothing.
+
+    Weights are a run's best, which may be from before its end: its folder decides, where they still
+    lie in it. WeightsError if they cannot be read.
+    """
+    facts = read_facts(weights)
+    if not isinstance(facts, Trained):
+        return None
+    schedule = facts.recipe.schedule
+    if schedule.steps is not None:
+        done, budget, unit = float(facts.steps), float(schedule.steps), "steps"
+    else:
+        # The header's minutes have one decimal.
+        done, budget, unit = facts.minutes, round(schedule.minutes or 0.0, 1), "minutes"
+    state = None
+    if weights.name == WEIGHTS:
+        with suppress(DataError):
+            state = read_record(weights.parent).state
+    if done >= budget or state == "finished":
+        return None
+    why = "the run is not over" if state else "the run was stopped, or this is its best"
+    return f"{weights}: after {done:.10g} of {budget:.10g} {unit}; {why}"
 
 
 def read_recipe(folder: Path) -> Recipe:

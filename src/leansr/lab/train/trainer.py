@@ -1,6 +1,5 @@
 """The loop: crops in, an average of weights out, and a run that can always go on."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -10,24 +9,24 @@ from typing import NoReturn
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from leansr import zoo
 from leansr.errors import UsageError
 from leansr.lab.nets import build, changed, network_class
 from leansr.lab.train import material, packs
 from leansr.lab.train.checkpoint import Checkpoints, fingerprint, understood
-from leansr.lab.train.crops import Shelves
+from leansr.lab.train.crops import Shelves, batch
 from leansr.lab.train.environment import device_name
 from leansr.lab.train.faults import device_faults
 from leansr.lab.train.feed import Feed
 from leansr.lab.train.folder import check_new, opened
+from leansr.lab.train.learner import Learner, begin
 from leansr.lab.train.log import Log, Row
 from leansr.lab.train.objective import Objective, can_compile, objective
-from leansr.lab.train.optimizers import optimizers
 from leansr.lab.train.pictures import Pictures
 from leansr.lab.train.processes import ALONE, Processes
-from leansr.lab.train.progress import Interval, Progress, update_average
+from leansr.lab.train.progress import Interval, Progress
 from leansr.lab.train.recipe import Recipe, goes_on
 from leansr.lab.train.report import tell_over, try_report
 from leansr.lab.train.runs import LOG, WEIGHTS, is_over, read_weights_facts
@@ -35,7 +34,7 @@ from leansr.lab.train.schedule import rate
 from leansr.lab.train.signals import stop_signals
 from leansr.lab.train.teacher import Lesson
 from leansr.lab.train.validation import mean_psnr
-from leansr.lab.weights import Trained, load_strictly, read_tensors, save_weights
+from leansr.lab.weights import Trained, save_weights
 
 Report = Callable[[str], None]
 
@@ -78,38 +77,36 @@ class Run:
         self.checkpoints = Checkpoints(folder, self.report)
         if not self.checkpoints.exist:
             check_new(folder)
-            self._start()
-        for parameter in self.network.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.to(memory_format=torch.channels_last)
-        processes.prepare(self.network)
-        # Buffers too: batch normalisation's running statistics are as much of the network.
-        self.current = self.network.state_dict()
-        self.average = {name: tensor.clone() for name, tensor in self.current.items()}
-        self.optimizers = optimizers(self.network, recipe.optimizer)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
+            if recipe.start is not None:
+                self.start_sha256 = begin(self.network, recipe.start)
+        self.learner = Learner(self.network, recipe, self.device, processes)
         self.lesson: Lesson | None = None
         if recipe.teacher is not None:
             self.lesson = Lesson(recipe.teacher, self.variant, recipe.scale, self.device)
-        self.pictures = material.trained(recipe, self.variant, data, room_mib)
+        self.teacher_sha256 = self.lesson.sha256 if self.lesson else ""
+        # What can be wrong without the pictures is found before minutes of decoding them.
+        pictures_before = self._resume() if self.checkpoints.exist else None
+        processes.check_agreed(self.progress.step, str(folder))
         self.origin = packs.provenance(data)
         self.validation: Pictures | None = None
         if validation is not None:
             self.validation = material.validated(recipe, self.variant, validation)
-        # What a run goes on with, and with nothing else.
+        self.pictures = material.trained(recipe, self.variant, data, room_mib)
         self.identity = {
             "pictures": fingerprint(self.pictures.pairs),
             "validation": fingerprint(self.validation.pairs if self.validation else ()),
-            "teacher_sha256": self.lesson.sha256 if self.lesson else "",
         }
+        if pictures_before is not None:
+            self._check_pictures(pictures_before)
+            self.report(f"going on from step {self.progress.step}")
         shelves = Shelves(self.pictures, recipe.scale, self.device)
+        if pictures_before is None:
+            # All of the batch, and not a share of it: alike in all processes.
+            lr, _ = batch(shelves, recipe.data, recipe.seed, 0)
+            self.learner.prepare(lr.to(self.device))
         self.feed = Feed(shelves, recipe.seed, self.device, processes)
         self._objectives: dict[bool, Objective] = {}
         self._lost = 0
-        if self.checkpoints.exist:
-            with understood(folder):
-                self._resume()
-        processes.check_agreed(self.progress.step, str(folder))
 
     @property
     def fraction(self) -> float:
@@ -199,21 +196,17 @@ class Run:
         data = finish.data if is_finish and finish is not None else None
         lr, hr = self.feed(step, data or self.recipe.data)
         taught = None if self.lesson is None else self.lesson(lr)
-        buffers = list(self.network.buffers())
-        before = [buffer.clone() for buffer in buffers]
         if self.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()
-        loss = self._objective(is_finish)(lr, hr, taught)
-        self.scaler.scale(loss).backward()
-        is_taken = self._descend(rate(self.recipe.schedule, step, self.fraction))
+        down = self._objective(is_finish)
+        factor = rate(self.recipe.schedule, step, self.fraction)
+        loss = self.learner.step(lambda: down(lr, hr, taught), factor, step + 1)
+        self._lost = self._lost + 1 if loss is None else 0
+        self.progress.skipped += loss is None
+        if self._lost == _LOST_AFTER:
+            self._refuse("no gradient has been finite for so many steps")
         self.progress.step += 1
-        if not is_taken:
-            # Running statistics have seen what the weights have not moved by.
-            for buffer, kept in zip(buffers, before, strict=True):
-                buffer.copy_(kept)
-            return torch.zeros_like(loss)
-        update_average(self.average, self.current, self.recipe.ema, self.progress.step)
-        return loss.detach()
+        return torch.zeros((), device=self.device) if loss is None else loss
 
     def _objective(self, is_finish: bool) -> Objective:
         if is_finish not in self._objectives:
@@ -223,31 +216,6 @@ class Run:
             loss = (finish.loss if is_finish and finish is not None else None) or self.recipe.loss
             self._objectives[is_finish] = objective(self.network, self.recipe, loss, self.device)
         return self._objectives[is_finish]
-
-    def _descend(self, factor: float) -> bool:
-        """Moves the weights by their gradients, unless one of those is not finite."""
-        parameters = list(self.network.parameters())
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        self.processes.average(gradients)
-        for optimizer in self.optimizers:
-            self.scaler.unscale_(optimizer)
-        norm = nn.utils.get_total_norm(gradients)
-        is_finite = bool(norm.isfinite())
-        if self.recipe.optimizer.clip is not None:
-            nn.utils.clip_grads_with_norm_(parameters, self.recipe.optimizer.clip, norm)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["base_lr"] * factor
-            if is_finite:
-                optimizer.step()
-            optimizer.zero_grad()
-        if self.scaler.is_enabled():
-            self.scaler.update()
-        self._lost = 0 if is_finite else self._lost + 1
-        self.progress.skipped += not is_finite
-        if self._lost == _LOST_AFTER:
-            self._refuse("no gradient has been finite for so many steps")
-        return is_finite
 
     def _interval(self) -> Interval:
         return Interval(
@@ -270,7 +238,7 @@ class Run:
         row = Row(
             step=self.progress.step,
             minutes=round(self.progress.seconds / 60, 2),
-            lr=self.optimizers[0].param_groups[0]["lr"],
+            lr=self.learner.rate,
             loss=float(interval.losses) / taken if taken else math.nan,
             steps_per_s=steps / seconds,
             val_psnr=psnr,
@@ -285,7 +253,7 @@ class Run:
         psnr: float | None = None
         if self.validation is not None:
             pairs = self.validation.pairs
-            psnr = mean_psnr(self.network, self.average, pairs, self.recipe.scale)
+            psnr = mean_psnr(self.network, self.learner.average, pairs, self.recipe.scale)
         best = self.progress.best_psnr
         if psnr is None or best is None or psnr > best:
             self.progress.best_psnr = psnr
@@ -302,7 +270,7 @@ class Run:
             row = Row(
                 step=self.progress.step,
                 minutes=round(self.progress.seconds / 60, 2),
-                lr=self.optimizers[0].param_groups[0]["lr"],
+                lr=self.learner.rate,
                 # Nobody knows any more.
                 loss=math.nan,
                 steps_per_s=self.progress.step / self.progress.seconds,
@@ -313,7 +281,7 @@ class Run:
 
     def _check(self) -> None:
         """Before anything is written: weights that are lost must not replace those that are not."""
-        if not all(bool(tensor.isfinite().all()) for tensor in self.current.values()):
+        if not self.learner.is_finite:
             self._refuse("the weights are not finite")
 
     def _refuse(self, why: str) -> NoReturn:
@@ -321,14 +289,6 @@ class Run:
             f"{self.folder}: {why} at step {self.progress.step}; lower the rate or set "
             f"optimizer.clip in a new run"
         )
-
-    def _start(self) -> None:
-        start = self.recipe.start
-        if start is None:
-            return
-        path = start.path()
-        load_strictly(self.network, read_tensors(path), start.weights, start.fresh)
-        self.start_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def _open_log(self) -> bool:
         """Whether there are weights; where they are lost, those of the next validation count."""
@@ -359,7 +319,7 @@ class Run:
         )
         path = self.folder / WEIGHTS
         with self.checkpoints.writing(path):
-            save_weights(path, self.average, facts)
+            save_weights(path, self.learner.average, facts)
 
     def _save(self) -> None:
         if not self.processes.is_first:
@@ -369,39 +329,37 @@ class Run:
             {
                 "recipe": msgspec.json.encode(self.recipe).decode(),
                 "start_sha256": self.start_sha256,
+                "teacher_sha256": self.teacher_sha256,
                 **self.identity,
                 # Crops follow from the recipe's seed and the step alone, a degradation from its
                 # picture's name and the version's number: the step is all of the random state, and
                 # the place in the data.
                 "progress": vars(self.progress),
-                "network": self.network.state_dict(),
-                "average": self.average,
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-                "scaler": self.scaler.state_dict(),
+                **self.learner.state(),
             }
         )
 
-    def _resume(self) -> None:
-        # Checkpoints written before the teacher was kept do not name it.
-        named = {"teacher_sha256": self.identity["teacher_sha256"]}
-        state = named | self.checkpoints.read(self.device)
-        before = msgspec.json.decode(state["recipe"], type=Recipe)
-        if not goes_on(before, self.recipe):
-            raise UsageError(f"{self.folder}: is a run of another recipe; give a new folder")
-        for key, told in (
-            ("teacher_sha256", "with another teacher; give it the same weights"),
+    def _resume(self) -> dict[str, str]:
+        """Takes over the checkpoint; the pictures that it is of, as in `identity`."""
+        with understood(self.folder):
+            # Checkpoints written before the teacher was kept do not name it.
+            state = {"teacher_sha256": self.teacher_sha256} | self.checkpoints.read(self.device)
+            before = msgspec.json.decode(state["recipe"], type=Recipe)
+            if not goes_on(before, self.recipe):
+                raise UsageError(f"{self.folder}: is a run of another recipe; give a new folder")
+            if state["teacher_sha256"] != self.teacher_sha256:
+                raise UsageError(
+                    f"{self.folder}: is a run with another teacher; give it the same weights"
+                )
+            self.start_sha256 = state["start_sha256"]
+            self.progress = Progress(**state["progress"])
+            self.learner.go_on(state)
+            return {name: state[name] for name in ("pictures", "validation")}
+
+    def _check_pictures(self, before: dict[str, str]) -> None:
+        for name, told in (
             ("pictures", "on other pictures; give a new folder"),
             ("validation", "with other validation pictures; give it the same ones"),
         ):
-            if state[key] != self.identity[key]:
+            if before[name] != self.identity[name]:
                 raise UsageError(f"{self.folder}: is a run {told}")
-        self.start_sha256 = state["start_sha256"]
-        self.progress = Progress(**state["progress"])
-        self.network.load_state_dict(state["network"])
-        for name, tensor in state["average"].items():
-            self.average[name].copy_(tensor)
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        if self.scaler.is_enabled():
-            self.scaler.load_state_dict(state["scaler"])
-        self.report(f"going on from step {self.progress.step}")

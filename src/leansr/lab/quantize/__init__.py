@@ -1,0 +1,1 @@
+"""Networks of few bits: eight for int8, two for ternary weights."""

@@ -1,0 +1,171 @@
+"""`leansr quantize`: files of eight bits out of trained networks and pictures."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import safetensors.torch
+import torch
+from click.testing import CliRunner
+from onnx import numpy_helper
+from PIL import Image
+
+from leansr import Upscaler, cli, zoo
+from leansr.errors import LeanSRError
+from leansr.lab.nets import build
+from leansr.lab.weights import Imported, save_weights
+from leansr.zoo.release import release_of
+
+
+def leansr(*arguments):
+    """Exit code, stdout and what is told of an error."""
+    done = CliRunner().invoke(cli.cli, [str(a) for a in arguments])
+    if isinstance(done.exception, LeanSRError):
+        return done.exception.exit_code, done.stdout, str(done.exception)
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    """Two pictures that ranges can be taken from."""
+    made = tmp_path / "photos"
+    made.mkdir()
+    for i in range(2):
+        Image.fromarray(photo[200 * i : 200 * i + 200, :200]).save(made / f"{i}.png")
+    return made
+
+
+def file_of(path, variant, scale=2, changed=None):
+    """A weights file of a network as it starts."""
+    torch.manual_seed(0)
+    tensors = build(zoo.find(variant, scale), scale).deploy().state_dict()
+    tensors |= changed or {}
+    facts = Imported(variant=variant, scale=scale, form="deploy", file="x", file_sha256="0")
+    save_weights(path, tensors, facts)
+    return path
+
+
+def test_a_release_of_eight_bits(tmp_path, folder, photo):
+    target = tmp_path / "out" / "sesr-m3-int8_x2.onnx"
+    (tmp_path / "bench" / "HR").mkdir(parents=True)
+    Image.fromarray(photo[:64, :64]).save(tmp_path / "bench" / "HR" / "a.png")
+    given = ["quantize", "sesr-m3", "--data", folder, "-o", target, "--licence", "CC0"]
+    code, out, told = leansr(*given, "--benchmark", f"own={tmp_path / 'bench'}", "--json")
+    assert (code, told) == (0, "")
+    value = json.loads(out)
+    assert set(value) == {"schema", "variant", "scale", "card"}
+    card = value["card"]
+    assert json.loads(target.with_suffix(".json").read_text()) == card
+    float_release = release_of("sesr-m3", 2)
+    assert card.keys() - float_release.card.keys() == {"quantized"}
+    assert card["variant"] == "sesr-m3-int8"
+    assert card["quantized"] == {
+        **{"method": "ptq", "scheme": "sesr", "calibration": "mse"},
+        **{"pictures": "photos", "in_floats": []},
+    }
+    for key in ("training", "params", "conv_weights", "multi_adds"):
+        assert card[key] == float_release.card[key]
+    # Our bound: 0.27 of the kernels' size in floats.
+    kernels = [numpy_helper.to_array(t) for t in onnx.load(target).graph.initializer]
+    stored = sum(k.nbytes for k in kernels if k.ndim == 4)
+    assert stored <= 0.27 * 4 * card["conv_weights"]
+    assert target.stat().st_size < float_release.onnx.stat().st_size
+    # It runs, and does nearly what the network in floats does.
+    sr = Upscaler("sesr-m3-int8", 2, weights=target)(photo[:40, :50])
+    other = Upscaler("sesr-m3", 2)(photo[:40, :50])
+    assert sr.shape == (80, 100, 3)
+    assert 0 < np.abs(sr.astype(float) - other).mean() < 1.5
+    # The tensors are those of the deploy form.
+    network = build(zoo.find("sesr-m3-int8", 2), 2).deploy()
+    tensors = safetensors.torch.load_file(target.with_suffix(".safetensors"))
+    network.load_state_dict(tensors)
+    assert tensors["first.weight"].dtype == torch.int8
+
+
+def test_of_a_weights_file_with_the_other_scheme_and_a_layer_in_floats(tmp_path, folder):
+    weights = file_of(tmp_path / "w.safetensors", "sesr-m3", 4)
+    target = tmp_path / "q.onnx"
+    given = ["quantize", weights, "--scale", 4, "--data", folder, "-o", target]
+    given += ["--scheme", "study", "--keep", "last", "--calibration", "percentile"]
+    code, out, told = leansr(*given)
+    assert (code, told) == (0, "")
+    assert out.startswith(f"{target}: ")
+    assert "study's scheme" in out
+    quantized = json.loads(target.with_suffix(".json").read_text())["quantized"]
+    assert (quantized["scheme"], quantized["in_floats"]) == ("study", ["last"])
+    types = {t.data_type for t in onnx.load(target).graph.initializer if len(t.dims) == 4}
+    assert types == {onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT}
+
+
+def test_what_each_layer_costs(tmp_path, folder):
+    code, out, _ = leansr("quantize", "sesr-m3", "--data", folder, "--sensitivity", "--json")
+    assert code == 0
+    value = json.loads(out)
+    assert set(value) == {"schema", "variant", "scale", "sensitivity"}
+    found = value["sensitivity"]
+    layers = {"first", "body.0", "body.2", "body.4", "add", "last", "add_1"}
+    assert set(found["costs"]) == layers
+    costs = list(found["costs"].values())
+    assert costs == sorted(costs, reverse=True)
+    assert found["in_eight_bits"] < found["in_floats"] < 60
+    worst = next(iter(found["costs"]))
+    given = ["quantize", "sesr-m3", "--data", folder, "--sensitivity", "--json", "--keep", worst]
+    kept = json.loads(leansr(*given)[1])["sensitivity"]
+    assert set(kept["costs"]) == layers - {worst}
+    # Floats where it costs most: most of that is won back.
+    lost, lost_with = (v["in_floats"] - v["in_eight_bits"] for v in (found, kept))
+    assert lost_with < lost - 0.3 * found["costs"][worst]
+    code, out, _ = leansr("quantize", "sesr-m3", "--data", folder, "--sensitivity")
+    assert f"{found['costs'][worst]:9.4f}  {worst}" in out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["sesr-m3"], 2, "--data: ranges are taken from pictures"),
+        (["sesr-m3", "--data", "photos"], 2, "-o: say where to write to"),
+        (["sesr-m3", "--data", "photos", "-o", "a.pt"], 2, "is written as FILE.onnx"),
+        (["sesr-m3", "--method", "qat"], 2, "qat is `leansr train` of a recipe"),
+        (["sesr-m3", "--data", "none", "-o", "a.onnx"], 1, "none: no such folder or pack"),
+        (["sesr-m3", "--data", "empty", "-o", "a.onnx"], 1, "empty: no pictures ("),
+        (["sesr-m3", "--data", "even", "-o", "a.onnx"], 1, "even: even colour is all that"),
+        (["fmen-s", "--data", "grey", "-o", "a.onnx", "--scale", 4], 1, "grey: all is grey, and"),
+        (["sesr-m3", "--data", "photos", "--keep", "x", "-o", "a.onnx"], 2, "x: no layer of that"),
+        (["sesr-m3-int8", "--data", "photos", "-o", "a.onnx"], 2, "is of eight bits already"),
+        (["fsrcnn", "--data", "photos", "-o", "a.onnx"], 2, "fsrcnn: has no row of eight bits"),
+        (["sesr-m7", "--data", "photos", "-o", "a.onnx"], 1, "has no released weights"),
+        (["sesr-m3", "--scale", 3, "--data", "photos", "-o", "a.onnx"], 2, "there is no x3"),
+        (["no.safetensors", "--data", "photos", "-o", "a.onnx"], 1, "neither a variant nor"),
+        (["nan.safetensors", "--data", "photos", "-o", "a.onnx"], 1, "first.bias holds values"),
+        (["w.safetensors", "--scale", 4, "--data", "photos", "-o", "a.onnx"], 1, "is sesr-m3 x2,"),
+    ],
+)
+def test_what_a_user_can_do_wrong(tmp_path, folder, monkeypatch, arguments, code, words):
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "even", "grey"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (200, 200), (90, 90, 90)).save("even/a.png")
+    Image.open(folder / "0.png").convert("L").save("grey/a.png")
+    file_of(tmp_path / "w.safetensors", "sesr-m3")
+    broken = torch.full((16,), float("nan"))
+    file_of(tmp_path / "nan.safetensors", "sesr-m3", changed={"first.bias": broken})
+    before = sorted(tmp_path.rglob("*"))
+    found, out, told = leansr("quantize", *arguments)
+    assert (found, out) == (code, "")
+    assert words in told
+    assert "\n" not in told.strip()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("of", ["sesr-m5", "sesr-m11"])
+def test_what_is_lost_without_training(tmp_path, shared_data, of):
+    """At most 0.15 dB on Set5, as pictures are measured; and it is not nothing."""
+    set5 = f"Set5={shared_data / 'benchmarks' / 'Set5' / 'x2'}"
+    given = ["quantize", of, "--data", shared_data / "validation", "--benchmark", set5, "--json"]
+    code, out, told = leansr(*given, "-o", tmp_path / "a.onnx")
+    assert (code, told) == (0, "")
+    (row,) = json.loads(out)["card"]["quality"]
+    assert 0 < release_of(of, 2).psnr_y("Set5") - row["psnr_y"] <= 0.15
