@@ -38,8 +38,8 @@ OPTIONS = {
     "plot curves": "runs by outputs",
     "estimate": "variants scale lr_size hardware tile halo layers measure threads vela as_json",
     "export": "weights model scale output benchmarks licence as_json",
-    "quantize": "source scale scheme method data calibration keep sensitivity output benchmarks"
-    " licence as_json",
+    "quantize": "source scale scheme method data calibration folder validation epochs rate keep"
+    " sensitivity output benchmarks licence as_json",
     "data": "",
     "data pack": "folder output source licence max_mib",
     "data check": "names scales data_root as_json",

@@ -11,8 +11,11 @@ import pytest
 
 from leansr import zoo
 from leansr.errors import WeightsError
+from leansr.zoo.costs import costs
 from leansr.zoo.release import KINDS, every_release, folder, release_of, releases, stem
 
+# What a network of eight bits has beside its parameters.
+GRID = re.compile(r"[._](scale|zero)$")
 EACH = pytest.mark.parametrize("release", every_release(), ids=lambda r: r.onnx.stem)
 
 
@@ -48,15 +51,50 @@ def test_graph_says_what_it_is(release):
 
 @EACH
 def test_tensors_are_the_convolutions(release):
-    """The tensor file, read by hand: a length, a JSON header, raw floats."""
+    """The tensor file, read by hand: a length, a JSON header, raw values."""
     content = release.tensors.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     assert header.pop("__metadata__")["variant"] == release.variant
-    kernels = [row for name, row in header.items() if len(row["shape"]) == 4]
-    assert sum(np.prod(row["shape"]) for row in kernels) == release.card["conv_weights"]
+    quantized = release.card.get("quantized")
+    if quantized:
+        # Grids: no parameters of the network, whose counts are those in floats.
+        header = {name: row for name, row in header.items() if not GRID.search(name)}
+        of = zoo.find(release.variant, release.scale).arguments["of"]
+        cost = costs()[of, release.scale]
+        counts = [release.card[key] for key in ("params", "conv_weights", "multi_adds")]
+        assert counts == [cost.params, cost.conv_weights, cost.multi_adds]
+    kernels = {name: row for name, row in header.items() if len(row["shape"]) == 4}
+    assert sum(np.prod(row["shape"]) for row in kernels.values()) == release.card["conv_weights"]
     assert sum(np.prod(row["shape"]) for row in header.values()) == release.card["params"]
-    assert {row["dtype"] for row in header.values()} == {"F32"}
+    if not quantized:
+        assert {row["dtype"] for row in header.values()} == {"F32"}
+        return
+    whole = {"sesr": "I8", "study": "U8"}[quantized["scheme"]]
+    for name, row in kernels.items():
+        in_floats = name.removesuffix(".weight") in quantized["in_floats"]
+        bias = header.get(f"{name.removesuffix('weight')}bias", {"dtype": None})["dtype"]
+        assert row["dtype"] == ("F32" if in_floats else whole)
+        assert bias in (None, "F32" if in_floats else "I32")
+
+
+@EACH
+def test_eight_bits_say_what_they_lost(release):
+    quantized = release.card.get("quantized")
+    assert (quantized is not None) == (zoo.find(release.variant, release.scale).dtype == "int8")
+    if quantized is None:
+        return
+    assert quantized["method"] in ("ptq", "qat")
+    own = zoo.find(release.variant, release.scale).arguments["of"]
+    floats = release_of(own, release.scale, release.kind)
+    assert quantized["start_sha256"] == floats.card["tensors"]["sha256"]
+    assert quantized["floats"]["release"] == floats.onnx.stem
+    stated = {row["benchmark"]: row for row in quantized["floats"]["quality"]}
+    assert stated.keys() == {row["benchmark"] for row in release.card["quality"]}
+    for row in release.card["quality"]:
+        before = floats.psnr_y(row["benchmark"])
+        assert stated[row["benchmark"]]["psnr_y"] == before
+        assert stated[row["benchmark"]]["drop"] == pytest.approx(before - row["psnr_y"])
 
 
 @EACH
@@ -80,12 +118,22 @@ def test_unreleased_is_an_error():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_release_is_beaten_in_quality_and_in_cost(kind):
-    """By another one of its scale; quality on the validation pictures, which chose the weights."""
+    """By another one of its scale; quality on the validation pictures, which chose the weights.
+
+    Eight bits are judged among themselves: what they save is not Multi-Adds, of which the network
+    in floats has as many, and it is a little better.
+    """
 
     def worth(release):
         return release.psnr_y("validation"), -release.card["multi_adds"]
 
     for (name, scale), release in releases(kind).items():
-        others = [r for (other, at), r in releases(kind).items() if at == scale and other != name]
+        others = [
+            r
+            for (other, at), r in releases(kind).items()
+            if at == scale
+            and other != name
+            and ("quantized" in r.card) == ("quantized" in release.card)
+        ]
         beaten_by = [r.variant for r in others if all(np.greater_equal(worth(r), worth(release)))]
         assert beaten_by == [], name

@@ -28,6 +28,7 @@ optimizer = {{name = "adam", lr = 1e-3, epsilon = 1e-3, clip = 1.0}}
 schedule = {{steps = 9}}
 """
 # One block of FMEN's; its HFABs have batch normalisation, which must see all crops.
+STUDY = 'network = {scheme = "study"}'  # whose ranges follow what all processes see
 FMEN = "network = {channels = 8, attention_channels = [4, 4], attention_blocks = [1, 1]}"
 
 
@@ -153,7 +154,9 @@ def train_together(recipe, pictures, run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("variant", "network"), [("sesr-m3", ""), ("fmen", FMEN)])
+@pytest.mark.parametrize(
+    ("variant", "network"), [("sesr-m3", ""), ("fmen", FMEN), ("sesr-m3-int8", STUDY)]
+)
 def test_two_processes_give_what_one_gives(tmp_path, pictures_folder, variant, network):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE.format(variant=variant, network=network))

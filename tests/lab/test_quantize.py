@@ -8,14 +8,22 @@ import pytest
 import safetensors.torch
 import torch
 from click.testing import CliRunner
+from msgspec.structs import replace
 from onnx import numpy_helper
 from PIL import Image
+from run_folders import add_weights
 
 from leansr import Upscaler, cli, zoo
-from leansr.errors import LeanSRError
-from leansr.lab.nets import build
-from leansr.lab.weights import Imported, save_weights
+from leansr.errors import LeanSRError, WeightsError
+from leansr.lab.nets import build, changed
+from leansr.lab.quantize import post_training, training
+from leansr.lab.train.learner import begin
+from leansr.lab.train.recipe import load as load_recipe
+from leansr.lab.weights import Imported, open_network, read_facts, save_weights
 from leansr.zoo.release import release_of
+
+QAT = ["sesr-m3", "--method", "qat"]
+RUN = ["--run", "run", "-o", "a.onnx"]
 
 
 def leansr(*arguments):
@@ -64,6 +72,9 @@ def test_a_release_of_eight_bits(tmp_path, folder, photo):
     assert card["quantized"] == {
         **{"method": "ptq", "scheme": "sesr", "calibration": "mse"},
         **{"pictures": "photos", "in_floats": []},
+        "start_sha256": float_release.card["tensors"]["sha256"],
+        # The release in floats was not measured on this benchmark.
+        "floats": {"release": "sesr-m3_x2", "quality": []},
     }
     for key in ("training", "params", "conv_weights", "multi_adds"):
         assert card[key] == float_release.card[key]
@@ -95,8 +106,19 @@ def test_of_a_weights_file_with_the_other_scheme_and_a_layer_in_floats(tmp_path,
     assert "study's scheme" in out
     quantized = json.loads(target.with_suffix(".json").read_text())["quantized"]
     assert (quantized["scheme"], quantized["in_floats"]) == ("study", ["last"])
+    assert quantized["floats"] is None
     types = {t.data_type for t in onnx.load(target).graph.initializer if len(t.dims) == 4}
     assert types == {onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT}
+    # The tensors say that they are not the row's, and are opened as what they are.
+    tensors = target.with_suffix(".safetensors")
+    network, variant, _ = open_network(tensors)
+    assert (variant.arguments["scheme"], variant.arguments["keep"]) == ("study", ("last",))
+    assert network.last.weight.dtype == torch.float32
+    # A word of the header that is none, of the same length.
+    content = tensors.read_bytes()
+    tensors.write_bytes(content.replace(b'last\\"]', b'last\\",', 1))
+    with pytest.raises(WeightsError, match="its header is damaged"):
+        open_network(tensors)
 
 
 def test_what_each_layer_costs(tmp_path, folder):
@@ -121,13 +143,102 @@ def test_what_each_layer_costs(tmp_path, folder):
     assert f"{found['costs'][worst]:9.4f}  {worst}" in out.splitlines()
 
 
+def test_training_on_and_going_on(tmp_path, folder, monkeypatch):
+    """What `leansr train` would be given, in one command; a run that is over is not run again."""
+    monkeypatch.setenv("CXX", "no compiler, which would take longer than the steps")
+    target, run = tmp_path / "out.onnx", tmp_path / "run"
+    given = [
+        "quantize",
+        *QAT,
+        "--data",
+        folder,
+        "--validation",
+        folder,
+        "--run",
+        run,
+        "-o",
+        target,
+        "--json",
+    ]
+    given += ["--epochs", 0.002, "--rate", 1e-4, "--keep", "add_1"]
+    code, out, told = leansr(*given)
+    assert code == 0, told
+    assert "step 2  loss" in told
+    card = json.loads(out)["card"]
+    sha256 = release_of("sesr-m3", 2).card["tensors"]["sha256"]
+    assert card["quantized"] == {
+        **{"method": "qat", "scheme": "sesr", "in_floats": ["add_1"], "start_sha256": sha256},
+        "floats": {"release": "sesr-m3_x2", "quality": []},
+    }
+    training = card["training"]
+    assert (training["start_sha256"], training["steps"]) == (sha256, 2)
+    facts = read_facts(run / "weights.safetensors")
+    recipe = facts.recipe
+    assert (recipe.variant, recipe.network) == ("sesr-m3-int8", {"keep": ("add_1",)})
+    assert (recipe.start.weights, recipe.optimizer.lr) == ("sesr-m3_x2", 1e-4)
+    assert (recipe.schedule.steps, recipe.data.lr_crop, recipe.data.batch) == (2, 48, 16)
+    before = target.read_bytes()
+    code, out, told = leansr(*given)
+    assert code == 0
+    assert "the run is over" in told
+    assert target.read_bytes() == before
+    # More epochs go on from there, another rate does not.
+    code, _, told = leansr(*given, "--epochs", 0.003)
+    assert code == 0
+    assert "going on from step 2" in told
+    code, _, told = leansr(*given, "--epochs", 0.003, "--rate", 1e-3)
+    assert (code, "is a run of another recipe" in told) == (2, True)
+
+
+def test_the_papers_budget_is_the_default(folder):
+    source = post_training.source_of("sesr-m3", 2)
+    row = post_training.eight_bit_row(source.variant)
+    recipe = training.recipe(source, row, training.EPOCHS, training.RATE)
+    printed = load_recipe("rcan-bl-int8_x2-paper")
+    # But for the average, which is ours.
+    for key in ("data", "loss", "optimizer", "schedule", "precision", "space"):
+        assert getattr(recipe, key) == getattr(printed, key)
+
+
+@pytest.mark.parametrize("space", ["collapsed", "expanded"])
+def test_training_on_from_a_run_in_blocks(tmp_path, tiny, space):
+    """What was trained expanded or collapsed goes on so, and its kernels after the collapse."""
+    weights = add_weights(tmp_path, replace(tiny, space=space))
+    source = post_training.source_of(str(weights), 2)
+    row = post_training.eight_bit_row(source.variant, "study")
+    recipe = training.recipe(source, row, 1, 1e-4)
+    assert (recipe.space, recipe.network) == ("collapsed", {"scheme": "study"})
+    network = build(changed(row, recipe.network), 2, recipe.space)
+    begin(network, recipe.start)
+    assert network.first.expand.weight.shape[0] == 256
+
+
+def test_other_changes_are_not_released(tmp_path, tiny):
+    recipe = replace(tiny, variant="sesr-m5-int8", network={"of": "sesr-m3", "keep": ("last",)})
+    weights = add_weights(tmp_path, recipe)
+    code, out, told = leansr(
+        "export", weights, "--model", "sesr-m5-int8", "-o", tmp_path / "a.onnx"
+    )
+    assert (code, out) == (1, "")
+    assert "with changes (of = sesr-m3), which cannot be released" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["sesr-m3"], 2, "--data: ranges are taken from pictures"),
         (["sesr-m3", "--data", "photos"], 2, "-o: say where to write to"),
         (["sesr-m3", "--data", "photos", "-o", "a.pt"], 2, "is written as FILE.onnx"),
-        (["sesr-m3", "--method", "qat"], 2, "qat is `leansr train` of a recipe"),
+        (["sesr-m3", "--method", "qat"], 2, "--data: ranges are"),
+        (["sesr-m3", "--method", "qat", "--data", "photos"], 2, "-o: say where to write to"),
+        ([*QAT, "--data", "photos", "-o", "a.onnx"], 2, "--run: the folder of the run is missing"),
+        ([*QAT, "--calibration", "mse"], 2, "--calibration: is of the other --method, not of qat"),
+        ([*QAT, "--sensitivity"], 2, "--sensitivity: is of the other --method"),
+        (["sesr-m3", "--run", "r"], 2, "--run: is of the other --method, not of ptq"),
+        (["sesr-m3", "--epochs", "2"], 2, "--epochs: is of the other --method"),
+        ([*QAT, *RUN, "--data", "none"], 1, "none: no such folder or pack"),
+        ([*QAT, *RUN, "--data", "photos", "--keep", "x"], 2, "x: no layer of that name"),
+        (["mdrn", *QAT[1:], *RUN, "--data", "photos"], 1, "has no released weights"),
         (["sesr-m3", "--data", "none", "-o", "a.onnx"], 1, "none: no such folder or pack"),
         (["sesr-m3", "--data", "empty", "-o", "a.onnx"], 1, "empty: no pictures ("),
         (["sesr-m3", "--data", "even", "-o", "a.onnx"], 1, "even: even colour is all that"),
@@ -135,7 +246,7 @@ def test_what_each_layer_costs(tmp_path, folder):
         (["sesr-m3", "--data", "photos", "--keep", "x", "-o", "a.onnx"], 2, "x: no layer of that"),
         (["sesr-m3-int8", "--data", "photos", "-o", "a.onnx"], 2, "is of eight bits already"),
         (["fsrcnn", "--data", "photos", "-o", "a.onnx"], 2, "fsrcnn: has no row of eight bits"),
-        (["sesr-m7", "--data", "photos", "-o", "a.onnx"], 1, "has no released weights"),
+        (["mdrn", "--data", "photos", "-o", "a.onnx"], 1, "has no released weights"),
         (["sesr-m3", "--scale", 3, "--data", "photos", "-o", "a.onnx"], 2, "there is no x3"),
         (["no.safetensors", "--data", "photos", "-o", "a.onnx"], 1, "neither a variant nor"),
         (["nan.safetensors", "--data", "photos", "-o", "a.onnx"], 1, "first.bias holds values"),

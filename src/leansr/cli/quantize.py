@@ -1,16 +1,15 @@
 """`leansr quantize`"""
 
+import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from leansr.cli import options
 from leansr.errors import UsageError
-
-if TYPE_CHECKING:
-    from leansr.lab.quantize.sensitivity import Sensitivity
 
 
 @click.command()
@@ -26,21 +25,23 @@ if TYPE_CHECKING:
     type=click.Choice(["ptq", "qat"]),
     default="ptq",
     show_default=True,
-    help="After training; `leansr train` does it while training.",
+    help="After training, or by training on.",
 )
 @click.option(
     "--data",
     type=options.Folder(path_type=Path),
     metavar="DIR|PACK",
-    help="Pictures that the ranges are taken from.",
+    help="Pictures that ranges are taken from, or that are trained on.",
 )
 @click.option(
     "--calibration",
     type=click.Choice(["minmax", "percentile", "mse"]),
-    default="mse",
-    show_default=True,
-    help="How: all values, nearly all, or where the error is least.",
+    help="How ptq does it: all values, nearly all, or where the error is least; mse if not given.",
 )
+@click.option("--run", "folder", type=options.ANY_PATH, help="The folder of qat's run.")
+@click.option("--validation", type=options.ANY_PATH, help="Folder or pack that qat chooses by.")
+@click.option("--epochs", type=options.Amount(), help="Of qat, 1000 steps each; 5 if not given.")
+@click.option("--rate", type=options.Amount(), help="Of qat; 5e-5 if not given.")
 @click.option("--keep", multiple=True, metavar="LAYER", help="Leave in floats; may be repeated.")
 @click.option("--sensitivity", is_flag=True, help="List what each layer costs.")
 @click.option("-o", "--output", type=options.ANY_PATH, metavar="FILE.onnx", help="What is written.")
@@ -54,6 +55,10 @@ def command(
     method: str,
     data: Path | None,
     calibration: Any,
+    folder: Path | None,
+    validation: Path | None,
+    epochs: float | None,
+    rate: float | None,
     keep: tuple[str, ...],
     sensitivity: bool,
     output: Path | None,
@@ -65,49 +70,67 @@ def command(
 
     Writes FILE.onnx, its tensors FILE.safetensors and its card FILE.json, as `leansr export` does.
     """
-    if method == "qat":
-        raise UsageError(
-            "--method: qat is `leansr train` of a recipe whose variant ends in -int8 and which "
-            "starts from the float weights"
-        )
+    of_ptq = {"--calibration": calibration, "--sensitivity": sensitivity}
+    of_qat = {"--run": folder, "--validation": validation, "--epochs": epochs, "--rate": rate}
+    for name, value in (of_ptq if method == "qat" else of_qat).items():
+        if value:
+            raise UsageError(f"{name}: is of the other --method, not of {method}")
     if data is None:
         raise UsageError("--data: ranges are taken from pictures; give a folder of them")
     if output is None and not sensitivity:
         raise UsageError("-o: say where to write to, or ask for --sensitivity")
     if output is not None and output.suffix != ".onnx":
         raise UsageError(f"{output}: a release is written as FILE.onnx")
-    from leansr.lab.quantize import post_training
+    if method == "qat" and folder is None:
+        raise UsageError("--run: the folder of the run is missing, which it can go on from")
+    from leansr.lab.export.release import export
+    from leansr.lab.quantize import post_training, training
     from leansr.lab.quantize.sensitivity import sensitivity as measured
 
     found = post_training.source_of(source, scale)
-    crops = post_training.crops_of(data, found.variant, scale)
-    network, row = post_training.calibrated(found, scheme, keep, crops, calibration)
+    row = post_training.eight_bit_row(found.variant, scheme, keep)
     told: dict[str, Any] = {"schema": 1, "variant": row.name, "scale": scale}
-    if sensitivity:
-        costs = measured(network, crops, lambda line: click.echo(line, err=True))
-        told["sensitivity"] = asdict(costs)
-        if not as_json:
-            _print_costs(costs)
-    if output is not None:
-        card = post_training.release(
-            found, network, row, calibration, data, output, dict(benchmarks), licence
-        )
-        told["card"] = card
-        if not as_json:
-            _print_card(output, card)
+    if output is not None and folder is not None:
+        recipe = training.recipe(found, row, epochs or training.EPOCHS, rate or training.RATE)
+        tell = partial(click.echo, err=True)
+        weights, number = training.trained(recipe, folder, data, validation, tell)
+        if number:
+            sys.exit(128 + number)
+        told["card"] = export(weights, row.name, scale, output, dict(benchmarks), licence)
+    else:
+        crops = post_training.crops_of(data, found.variant, scale)
+        how: Any = calibration or "mse"
+        network = post_training.calibrated(found, row, crops, how)
+        if sensitivity:
+            costs = measured(network, crops, lambda line: click.echo(line, err=True))
+            told["sensitivity"] = asdict(costs)
+        if output is not None:
+            told["card"] = post_training.release(
+                found, network, row, how, data, output, dict(benchmarks), licence
+            )
     if as_json:
         options.print_json(told)
+        return
+    if "sensitivity" in told:
+        _print_costs(told["sensitivity"])
+    if output is not None:
+        _print_card(output, told["card"])
 
 
-def _print_costs(costs: "Sensitivity") -> None:
-    click.echo(f"in floats {costs.in_floats:.3f} dB, in eight bits {costs.in_eight_bits:.3f} dB")
+def _print_costs(costs: dict[str, Any]) -> None:
+    whole, eight = costs["in_floats"], costs["in_eight_bits"]
+    click.echo(f"in floats {whole:.3f} dB, in eight bits {eight:.3f} dB")
     click.echo("lost with one layer alone in eight bits, dB:")
-    for layer, cost in costs.costs.items():
+    for layer, cost in costs["costs"].items():
         click.echo(f"{cost:9.4f}  {layer}")
 
 
 def _print_card(output: Path, card: dict[str, Any]) -> None:
     size = output.stat().st_size / 1024
     click.echo(f"{output}: {size:.1f} KiB, {card['quantized']['scheme']}'s scheme")
+    floats = card["quantized"]["floats"] or {"quality": []}
+    drops = {row["benchmark"]: row["drop"] for row in floats["quality"]}
     for row in card["quality"]:
-        click.echo(f"{row['benchmark']}: {row['psnr_y']:.3f} dB, {row['ssim_y']:.4f} (luma)")
+        drop = drops.get(row["benchmark"])
+        lost = "" if drop is None else f", {drop:.3f} dB below {floats['release']}"
+        click.echo(f"{row['benchmark']}: {row['psnr_y']:.3f} dB, {row['ssim_y']:.4f} (luma){lost}")

@@ -15,7 +15,7 @@ from leansr.image.codecs import beside
 from leansr.lab.nets import build, changed
 from leansr.lab.nets.collapse import Space
 from leansr.lab.nets.network import Network, Tensors
-from leansr.lab.train.recipe import Recipe
+from leansr.lab.train.recipe import Argument, Recipe
 from leansr.zoo.variant import Variant
 
 
@@ -131,6 +131,11 @@ def open_network(path: Path) -> tuple[Network, Variant, int]:
         variant = zoo.find(header["variant"], scale)
     except UsageError as cause:
         raise WeightsError(f"{path}: its header is of no known network ({cause})") from cause
+    try:
+        changes = msgspec.json.decode(header.get("network", "{}"), type=dict[str, Argument])
+    except msgspec.MsgspecError as cause:
+        raise WeightsError(f"{path}: its header is damaged ({cause})") from cause
+    variant = changed(variant, changes)
     network = build(variant, scale).deploy()
     load_strictly(network, read_tensors(path), str(path))
     return network, variant, scale

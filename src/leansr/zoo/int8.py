@@ -27,6 +27,7 @@ def _row(of: Variant, scheme: str, source: str) -> Variant:
         network="leansr.lab.quantize.int8:Int8",
         arguments={"of": of.name, "scheme": scheme},
         source=source,
+        dtype="int8",
     )
 
 

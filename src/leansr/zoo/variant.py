@@ -26,6 +26,8 @@ class Variant:
     is_global: bool = False
     # Pixels a side of the smallest picture that it takes.
     smallest: int = 1
+    # What an exported file computes in, as far as the runtime has kernels for it.
+    dtype: Literal["float32", "int8"] = "float32"
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) < 1:

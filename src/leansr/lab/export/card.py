@@ -1,6 +1,7 @@
 """What a card says beside what was measured: the paper's figures, and where weights come from."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from leansr import zoo
 from leansr.lab import papers
 from leansr.lab.weights import Facts, Trained
+from leansr.zoo.release import every_release
 
 
 def printed(variant: str, scale: int, benchmark: str) -> dict[str, Any] | None:
@@ -45,3 +47,33 @@ def origin(facts: Facts) -> dict[str, Any]:
     if not isinstance(facts, Trained):
         return {"imported": kept}
     return {"training": kept | {"hours": round(facts.minutes / 60, 2), "device": facts.device}}
+
+
+def with_floats(told: Mapping[str, Any], quality: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What a card is told, and for fewer bits how good the release in floats is beside `quality`.
+
+    That is the release whose tensors the quantising started from: its luma PSNR and what is lost of
+    it, in dB, on the benchmarks that both were measured on alike. None if it is not a release.
+    """
+    if "quantized" not in told:
+        return told
+    floats = None
+    for release in every_release():
+        if release.card["tensors"]["sha256"] == told["quantized"]["start_sha256"]:
+            before = {
+                (row["benchmark"], str(row["protocol"])): row for row in release.card["quality"]
+            }
+            pairs = [(row, before.get((row["benchmark"], str(row["protocol"])))) for row in quality]
+            floats = {
+                "release": release.onnx.stem,
+                "quality": [
+                    {
+                        "benchmark": row["benchmark"],
+                        "psnr_y": own["psnr_y"],
+                        "drop": round(own["psnr_y"] - row["psnr_y"], 4),
+                    }
+                    for row, own in pairs
+                    if own is not None
+                ],
+            }
+    return {**told, "quantized": {**told["quantized"], "floats": floats}}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx
 import safetensors.torch
 from torch import Tensor
@@ -16,10 +17,11 @@ from torch import Tensor
 from leansr import zoo
 from leansr.errors import ExportError
 from leansr.image.codecs import beside
-from leansr.lab.export.card import origin, printed
+from leansr.lab.export.card import origin, printed, with_floats
 from leansr.lab.export.graph import halo
 from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.measure.complexity import complexity, lr_size
+from leansr.lab.nets import changed, changes, network_class
 from leansr.lab.nets.network import Network
 from leansr.lab.weights import Facts, Trained, load_network
 from leansr.runtime.benchmarks import open_folder
@@ -41,15 +43,21 @@ def export(
 
     `benchmarks` are folders that the ONNX file is measured on, `licence` is that of the weights.
     Nothing is written if the weights are not `model`'s at `scale` or of a changed network, ONNX
-    Runtime and torch disagree, or a benchmark cannot be measured.
+    Runtime and torch disagree, or a benchmark cannot be measured. Weights of eight bits are those
+    of a training run, `qat`.
     """
     if target.suffix != ".onnx":
         raise ExportError(f"{target}: a release is written as FILE.onnx")
     variant = zoo.find(model, scale)
     network, facts = load_network(weights, model, scale)
     refuse_changed(weights, facts)
+    told = origin(facts)
+    if isinstance(facts, Trained):
+        variant = changed(variant, facts.recipe.network)
+        if how := network.quantized():
+            told["quantized"] = {"method": "qat", **how, "start_sha256": facts.start_sha256}
     deployed = network.deploy()
-    return write(deployed, variant, scale, target, benchmarks, licence, kind(facts), origin(facts))
+    return write(deployed, variant, scale, target, benchmarks, licence, kind(facts), told)
 
 
 def write(
@@ -64,13 +72,16 @@ def write(
 ) -> dict[str, Any]:
     """The release of a deployed network as `export` writes it; returns the card.
 
-    `kind` is what pictures it is for, `told` what the card says of where its weights come from.
+    `variant` is its row, perhaps with other arguments. `kind` is what pictures it is for, `told`
+    what the card says of where its weights come from.
     """
     model = variant.name
     graph = to_onnx(deployed, variant, scale)
     tensors = {name: tensor.contiguous() for name, tensor in deployed.state_dict().items()}
     cost = complexity(deployed, (1, variant.channels, *lr_size(scale)))
     label = {"variant": model, "scale": str(scale), "colour": variant.colour}
+    if others := changes(variant):
+        label["network"] = msgspec.json.encode(others).decode()
     card_path, tensor_path = target.with_suffix(".json"), target.with_suffix(".safetensors")
     target.parent.mkdir(parents=True, exist_ok=True)
     # Left in reverse: the card, which makes the others a release, is renamed last.
@@ -81,6 +92,9 @@ def write(
     ):
         onnx.save(graph, onnx_part)
         tensor_part.write_bytes(_tensor_file(tensors, label))
+        quality = [
+            _measured(name, folder, model, scale, onnx_part) for name, folder in benchmarks.items()
+        ]
         card = {
             "schema": 1,
             "variant": model,
@@ -94,11 +108,8 @@ def write(
             "params": cost.params,
             "conv_weights": cost.conv_weights,
             "multi_adds": cost.multi_adds,
-            "quality": [
-                _measured(name, folder, model, scale, onnx_part)
-                for name, folder in benchmarks.items()
-            ],
-            **told,
+            "quality": quality,
+            **with_floats(told, quality),
             "date": datetime.now(UTC).date().isoformat(),
         }
         card_part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -116,10 +127,14 @@ def upscaler_of(weights: Path, model: str, scale: int, threads: int | None = Non
 
 def refuse_changed(weights: Path, facts: Facts) -> None:
     """ExportError for weights of a network that differs from its row."""
-    if isinstance(facts, Trained) and facts.recipe.network:
-        changes = ", ".join(f"{name} = {value}" for name, value in facts.recipe.network.items())
+    if not isinstance(facts, Trained):
+        return
+    free = network_class(zoo.find(facts.variant, facts.scale)).free
+    others = {name: value for name, value in facts.recipe.network.items() if name not in free}
+    if others:
+        told = ", ".join(f"{name} = {value}" for name, value in others.items())
         raise ExportError(
-            f"{weights}: is {facts.variant} with changes ({changes}), which cannot be released as "
+            f"{weights}: is {facts.variant} with changes ({told}), which cannot be released as "
             f"{facts.variant}"
         )
 

@@ -40,6 +40,8 @@ class Contender:
             raise UsageError(f"{self.dtype}: no such dtype; one of {', '.join(DTYPES)}")
         if self.backend == "onnxruntime" and self.dtype != "float32":
             raise UsageError(f"onnxruntime: runs float32 alone, not {self.dtype}; use torch")
+        if self.row.dtype == "int8" and self.dtype != "float32":
+            raise UsageError(f"{self.variant}: is simulated in float32 alone, not in {self.dtype}")
         if self.backend == "onnxruntime" and self.form == "training":
             raise UsageError(f"{self.variant}: its training form is not exported; use torch")
 

@@ -30,16 +30,17 @@ _PAUSE_SECONDS = 0.01
 class Row:
     """What one contender took. Times in ms over its runs, memory in MiB, None where not known.
 
-    `q1_ms` and `q3_ms` are the quartiles. `gmacs_per_s` are the convention pure's Multi-Adds over
-    the median. `base_rss_mib` is the process's memory before the first run, its libraries and
-    weights; `peak_rss_mib` is the most it ever took. `seconds` are the runs, in the order of the
-    rounds, which all rows of a benchmark share.
+    `dtype` is int8 where a file of eight bits runs. `q1_ms` and `q3_ms` are the quartiles.
+    `gmacs_per_s` are the convention pure's Multi-Adds over the median. `base_rss_mib` is the
+    process's memory before the first run, its libraries and weights; `peak_rss_mib` is the most it
+    ever took. `seconds` are the runs, in the order of the rounds, which all rows of a benchmark
+    share.
     """
 
     variant: str
     form: Form
     backend: Backend
-    dtype: Dtype
+    dtype: Dtype | Literal["int8"]
     weights: Literal["released", "random"]
     threads: int
     median_ms: float
@@ -181,7 +182,7 @@ def _row(
         variant=contender.variant,
         form=contender.form,
         backend=contender.backend,
-        dtype=contender.dtype,
+        dtype=contender.row.dtype if contender.backend == "onnxruntime" else contender.dtype,
         weights="released" if is_released else "random",
         threads=threads,
         median_ms=1000 * median,

@@ -20,6 +20,7 @@ _KINDS: dict[Any, str] = {
     bool: "true or false",
     str: "a name",
     Sequence[int]: "a list of positive integers",
+    Sequence[str]: "a list of names",
 }
 
 
@@ -45,6 +46,12 @@ def changed(variant: Variant, arguments: Mapping[str, Any]) -> Variant:
     return replace(variant, arguments={**variant.arguments, **arguments})
 
 
+def changes(variant: Variant) -> dict[str, Any]:
+    """The arguments of a changed row that are not those of the zoo's row of its name."""
+    own = zoo.VARIANTS[variant.name].arguments
+    return {name: value for name, value in variant.arguments.items() if own.get(name) != value}
+
+
 def build(variant: Variant, scale: int, space: Space | None = None, **training: Any) -> Network:
     """The training form of `variant` at `scale`, its own first space if `space` is None.
 
@@ -63,13 +70,10 @@ def build(variant: Variant, scale: int, space: Space | None = None, **training: 
             warnings.filterwarnings("error", "Initializing zero-element")
             return make(**variant.arguments, scale=scale, **training)
     except (TypeError, ValueError, KeyError, RuntimeError, ArithmeticError, Warning) as cause:
-        own = zoo.VARIANTS[variant.name].arguments
-        changes = {
-            name: value for name, value in variant.arguments.items() if own.get(name) != value
-        }
-        if not changes:
+        found = changes(variant)
+        if not found:
             raise
-        told = ", ".join(f"network.{name} {value}" for name, value in changes.items())
+        told = ", ".join(f"network.{name} {value}" for name, value in found.items())
         reason = str(cause).partition("\n")[0]
         raise UsageError(f"{variant.name}: cannot be built with {told} ({reason})") from cause
 
@@ -86,6 +90,8 @@ def _is_of(kind: Any, value: object) -> bool:
         return value in get_args(kind)
     if kind == Sequence[int]:
         return isinstance(value, tuple) and bool(value) and all(_is_of(int, item) for item in value)
+    if kind == Sequence[str]:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
     if kind is int:
         return type(value) is int and value > 0
     return kind not in _KINDS or isinstance(value, kind)

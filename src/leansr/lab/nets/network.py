@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
@@ -32,6 +32,8 @@ class Network(nn.Module):
     spaces: ClassVar[tuple[Space, ...]] = ()
     # The layouts in which its authors published weights.
     published: ClassVar[tuple[Published, ...]] = ()
+    # Arguments of its row that a release may have otherwise: its card and its tensors tell them.
+    free: ClassVar[frozenset[str]] = frozenset()
 
     def prepare(self, lr: Tensor) -> None:
         """Starts what follows from what it sees, by the first batch of a new run; called once."""
@@ -40,6 +42,10 @@ class Network(nn.Module):
         """What it starts from, given a weights file's tensors: those themselves, unless they are
         of a network that it is made of."""
         return tensors
+
+    def quantized(self) -> dict[str, Any]:
+        """What a release's card says of how it is in fewer bits; nothing of one in floats."""
+        return {}
 
     def deploy(self) -> Self:
         """The deploy form as a new network; the original is untouched."""

@@ -1,5 +1,7 @@
 """Quantisation simulated in floats, so that it can be trained through."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -48,20 +50,26 @@ class LearnedRange(nn.Module):
 
 
 class MovingRange(LearnedRange):
-    """x on a grid of UINT8 whose ends follow what it sees in training (Jacob et al., 2018, 3.1)."""
+    """x on a grid of UINT8 whose ends follow what it sees in training (Jacob et al., 2018, 3.1).
+
+    `largest` makes of values the largest that any process has of each, where several train.
+    """
+
+    largest: Callable[[Tensor], Tensor]
 
     def __init__(self) -> None:
         super().__init__()
         del self.low, self.high
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("high", torch.ones(()))
+        self.largest = _own
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            with torch.no_grad():
-                low, high = x.float().aminmax()
-                self.low.lerp_(low, 1 - MEMORY)
-                self.high.lerp_(high, 1 - MEMORY)
+            low, high = x.detach().float().aminmax()
+            ends = self.largest(torch.stack([-low, high]))
+            self.low.lerp_(-ends[0], 1 - MEMORY)
+            self.high.lerp_(ends[1], 1 - MEMORY)
         # Copies, for a second pass moves the ends before the first one's gradients are computed.
         return fake(x, self.low.clone(), self.high.clone())
 
@@ -91,6 +99,10 @@ class FakeConvolution(nn.Module):
 
 
 RANGES: dict[SchemeName, type[LearnedRange]] = {"study": MovingRange, "sesr": LearnedRange}
+
+
+def _own(ends: Tensor) -> Tensor:
+    return ends
 
 
 def fake(x: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from leansr import zoo
 from leansr.errors import UsageError
-from leansr.lab.nets import build, network_class
+from leansr.lab.nets import as_drawn, build, network_class
 from leansr.lab.nets.collapse import Collapsible, Space, is_deployed, replaced
 from leansr.lab.nets.network import Network, Tensors
 from leansr.lab.quantize.calibration import calibrate
@@ -17,6 +17,7 @@ from leansr.lab.quantize.fake import RANGES, FakeConvolution, LearnedRange
 from leansr.lab.quantize.integer import IntegerConvolution
 from leansr.lab.quantize.placement import Block, place
 from leansr.lab.quantize.scheme import SCHEMES, SchemeName
+from leansr.lab.weights import misfits
 
 
 class Int8(Network):
@@ -38,6 +39,8 @@ class Int8(Network):
     """
 
     spaces = ("direct", "collapsed")
+    # Of mixed precision, or in the other scheme, it is the same network in eight bits.
+    free = frozenset({"keep", "scheme"})
 
     def __init__(
         self,
@@ -50,7 +53,8 @@ class Int8(Network):
     ) -> None:
         super().__init__()
         network = _in_floats(of, scale, space)
-        self.scheme = SCHEMES[scheme]
+        self.of, self.scale = of, scale
+        self.scheme_name, self.scheme = scheme, SCHEMES[scheme]
         placement = place(network, keep)
         self.layers, self.sources = placement.layers, placement.sources
         _adopt(self, network)
@@ -67,9 +71,18 @@ class Int8(Network):
         return self._steps(self, lr)
 
     def adopted(self, tensors: Tensors) -> Tensors:
-        """Weights of `of` leave the ranges as they are."""
-        ranges = {name: t for name, t in self.state_dict().items() if name.startswith("ranges.")}
-        return tensors if ranges.keys() & tensors.keys() else {**tensors, **ranges}
+        """Weights of `of`, of its training form too, leave the ranges as they are."""
+        own = self.state_dict()
+        ranges = {name: t for name, t in own.items() if name.startswith("ranges.")}
+        if ranges.keys() & tensors.keys():
+            return tensors
+        drawn = as_drawn(zoo.find(self.of, self.scale), self.scale)
+        if own.keys() - ranges.keys() != tensors.keys() and not misfits(
+            drawn.state_dict(), tensors
+        ):
+            drawn.load_state_dict(tensors)
+            tensors = drawn.deploy().state_dict()
+        return {**tensors, **ranges}
 
     def prepare(self, lr: Tensor) -> None:
         """Starts the ranges from what they see of one batch, unless they came with the weights."""
@@ -77,7 +90,12 @@ class Int8(Network):
             (float(r.low.detach()), float(r.high.detach())) for r in map(self.range, self.ranges)
         ]
         if all(end == (0.0, 1.0) for end in ends):
-            calibrate(self, [lr], "minmax")
+            calibrate(self, [lr], "mse")
+
+    def quantized(self) -> dict[str, Any]:
+        """The scheme, and the layers that are kept in floats."""
+        in_floats = [name for name, ranges in self.layers.items() if not ranges]
+        return {"scheme": self.scheme_name, "in_floats": in_floats}
 
     @torch.no_grad()
     def deploy(self) -> Self:

@@ -13,7 +13,8 @@ from leansr import zoo
 from leansr.errors import DataError, UsageError, WeightsError
 from leansr.lab.export.card import origin
 from leansr.lab.export.release import kind, refuse_changed, write
-from leansr.lab.nets import build, changed
+from leansr.lab.nets import build, changed, network_class
+from leansr.lab.nets.collapse import Space
 from leansr.lab.nets.network import Network
 from leansr.lab.quantize.calibration import Method, calibrate
 from leansr.lab.quantize.int8 import Int8
@@ -21,8 +22,8 @@ from leansr.lab.quantize.scheme import SchemeName
 from leansr.lab.train.crops import Shelves, batch
 from leansr.lab.train.pictures import load
 from leansr.lab.train.recipe import Data
-from leansr.lab.weights import load_strictly, open_network, read_facts
-from leansr.zoo.release import Kind, release_of
+from leansr.lab.weights import Facts, Trained, load_strictly, open_network, read_facts
+from leansr.zoo.release import Kind, Release, every_release, release_of
 from leansr.zoo.variant import Variant
 
 # Crops of LR pixels that ranges are taken from.
@@ -32,8 +33,15 @@ _BATCHES = 8
 
 @dataclass(frozen=True)
 class Source:
-    """A trained network in floats: its deploy form, what it is for, and where it comes from."""
+    """A trained network in floats: its deploy form, what it is for, and where it comes from.
 
+    `weights` is the file, or the release's name, as a recipe has it, `sha256` that of its tensors,
+    `space` what they are of, None for a network that has none.
+    """
+
+    weights: str
+    sha256: str
+    space: Space | None
     network: Network
     variant: Variant
     scale: int
@@ -56,12 +64,8 @@ def source_of(given: str, scale: int) -> Source:
     network that is of eight bits already.
     """
     if given in zoo.VARIANTS:
-        _eight_bit_row(zoo.find(given, scale))
-        release = release_of(given, scale)
-        network, variant, _ = open_network(release.tensors)
-        facts = ("training", "imported")
-        told = {key: release.card[key] for key in facts if key in release.card}
-        found = Source(network, variant, scale, release.kind, told)
+        eight_bit_row(zoo.find(given, scale))  # before weights are asked for
+        found = _of_release(release_of(given, scale))
     else:
         found = _of_file(Path(given), scale)
     for name, tensor in found.network.state_dict().items():
@@ -86,25 +90,16 @@ def crops_of(data: Path, variant: Variant, scale: int) -> Crops:
     return Crops(lrs, hrs)
 
 
-def calibrated(
-    source: Source,
-    scheme: SchemeName | None,
-    keep: Sequence[str],
-    crops: Crops,
-    calibration: Method,
-) -> tuple[Int8, Variant]:
-    """The network in eight bits, and its row; its ranges are from `crops`.
+def calibrated(source: Source, row: Variant, crops: Crops, calibration: Method) -> Int8:
+    """The network of a row of eight bits, its ranges from `crops`.
 
-    `scheme` is the row's if it is None. UsageError if there is no such row, or no layer of a name
-    in `keep`.
+    UsageError if a layer that the row keeps in floats is not there.
     """
-    row = _eight_bit_row(source.variant)
-    row = changed(row, {"keep": tuple(keep)} | ({} if scheme is None else {"scheme": scheme}))
     network = build(row, source.scale)
     assert isinstance(network, Int8)
     load_strictly(network, network.adopted(source.network.state_dict()), source.variant.name)
     calibrate(network, crops.lr, calibration)
-    return network, row
+    return network
 
 
 def release(
@@ -120,10 +115,10 @@ def release(
     """Writes the ONNX file `target` and what goes with it, as `leansr export` does; the card."""
     quantized = {
         "method": "ptq",
-        "scheme": row.arguments["scheme"],
+        **network.quantized(),
+        "start_sha256": source.sha256,
         "calibration": calibration,
         "pictures": data.name,
-        "in_floats": [name for name, ranges in network.layers.items() if not ranges],
     }
     told = {**source.told, "quantized": quantized}
     return write(
@@ -137,19 +132,48 @@ def _of_file(path: Path, scale: int) -> Source:
     network, variant, own_scale = open_network(path)
     if own_scale != scale:
         raise WeightsError(f"{path}: is {variant.name} x{own_scale}, not x{scale}")
-    _eight_bit_row(variant)
+    eight_bit_row(variant)
+    sha256 = _sha256(path)
     try:
         facts = read_facts(path)
     except WeightsError:
-        # A release's tensors: what they come from is told by the card beside them.
-        told = {"float_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        return Source(network, variant, scale, "clean", told)
+        # A release's tensors, of the kind that the card says, if it comes with the package.
+        known = {release.card["tensors"]["sha256"]: release for release in every_release()}
+        if sha256 in known:
+            return _of_release(known[sha256])
+        return Source(str(path), sha256, "direct", network, variant, scale, "clean", {})
     refuse_changed(path, facts)
-    return Source(network, variant, scale, kind(facts), origin(facts))
+    own = kind(facts), origin(facts)
+    return Source(str(path), sha256, _space(variant, facts), network, variant, scale, *own)
 
 
-def _eight_bit_row(variant: Variant) -> Variant:
-    """The row of a variant in eight bits."""
+def _of_release(release: Release) -> Source:
+    network, variant, scale = open_network(release.tensors)
+    told: dict[str, Any] = {
+        key: release.card[key] for key in ("training", "imported") if key in release.card
+    }
+    name, sha256 = release.tensors.stem, release.card["tensors"]["sha256"]
+    return Source(name, sha256, "direct", network, variant, scale, release.kind, told)
+
+
+def _space(variant: Variant, facts: Facts) -> Space | None:
+    """What a file's tensors are of."""
+    if isinstance(facts, Trained):
+        return facts.space
+    return "direct" if facts.form == "deploy" else next(iter(network_class(variant).spaces), None)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def eight_bit_row(
+    variant: Variant, scheme: SchemeName | None = None, keep: Sequence[str] = ()
+) -> Variant:
+    """The row of a variant in eight bits; `scheme` is its own if None, layers in `keep` are floats.
+
+    UsageError if there is none.
+    """
     rows = {row.arguments["of"]: row for row in zoo.int8.ROWS}
     if variant.family == "int8":
         raise UsageError(f"{variant.name}: is of eight bits already")
@@ -157,4 +181,5 @@ def _eight_bit_row(variant: Variant) -> Variant:
         raise UsageError(
             f"{variant.name}: has no row of eight bits; those that have: {', '.join(rows)}"
         )
-    return rows[variant.name]
+    chosen = {} if scheme is None else {"scheme": scheme}
+    return changed(rows[variant.name], {**chosen, **({"keep": tuple(keep)} if keep else {})})

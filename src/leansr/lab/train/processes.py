@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -81,13 +82,22 @@ class Processes:
             )
 
     def prepare(self, network: nn.Module) -> None:
-        """Makes batch normalisation see the whole batch, of which this process has a share."""
+        """Makes what follows from a batch see all of it, of which this process has a share."""
         if self.count > 1:
             for module in network.modules():
+                if isinstance(module, Ranging):
+                    module.largest = torch.compiler.disable(_largest)
                 if type(module) is nn.BatchNorm2d:
                     module.__class__ = SharedBatchNorm2d
                     # torch.compile would have to make it part of a graph.
                     module.total = torch.compiler.disable(_total)
+
+
+@runtime_checkable
+class Ranging(Protocol):
+    """A module that asks for the largest that any process has of some values."""
+
+    largest: Callable[[Tensor], Tensor]
 
 
 ALONE = Processes()
@@ -155,6 +165,11 @@ class _Total(torch.autograd.Function):
 def _total(x: Tensor) -> Tensor:
     total: Tensor = _Total.apply(x)
     return total
+
+
+def _largest(values: Tensor) -> Tensor:
+    _reduce(values, dist.ReduceOp.MAX)
+    return values
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):

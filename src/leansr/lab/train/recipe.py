@@ -19,7 +19,7 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 Memory = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
-Argument = bool | int | str | tuple[int, ...] | dict[str, bool | int | str]
+Argument = bool | int | str | tuple[int | str, ...] | dict[str, bool | int | str]
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -198,8 +198,8 @@ class Expect(Strict, frozen=True):
 class Recipe(Strict, frozen=True):
     """One training run. `space` is where a network with collapsible blocks is trained, its own
     first space if none is given. `network` changes arguments of the variant's row: a network with
-    such changes is trained and compared, but never released under the variant's name. `ema` 0 is
-    no average."""
+    such changes is trained and compared, but never released under the variant's name, unless all
+    that they change is how it is in eight bits. `ema` 0 is no average."""
 
     variant: str
     scale: Count
