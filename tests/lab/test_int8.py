@@ -120,8 +120,8 @@ def test_in_floats_it_is_the_network_itself():
     assert not torch.equal(network(lr), of(lr))
 
 
-def test_the_spaces_have_the_same_gradients_to_what_they_share():
-    """The kernels' fake quantisers sit after the collapse: expanded weights are reached."""
+def test_gradients_reach_expanded_weights_and_ranges():
+    """The kernels' fake quantisers sit after the collapse."""
     network = started("sesr-m3", space="collapsed")
     lr, hr = torch.rand(2, 1, 12, 12), torch.rand(2, 1, 24, 24)
     (network(lr) - hr).abs().mean().backward()
@@ -148,7 +148,6 @@ def test_training_goes_through_it(scheme):
     network = started("sesr-m3", scheme=scheme)
     lr = torch.rand(8, 1, 12, 12)
     hr = torch.nn.functional.interpolate(lr, scale_factor=2, mode="bilinear")
-    network.prepare(lr)
     optimizer = torch.optim.Adam(network.parameters(), 2e-3)
     losses = []
     for _ in range(30):
@@ -302,7 +301,16 @@ def test_a_constant_picture_gives_ranges(method):
     calibrate(network, [grey], method)
     # What is zero throughout, lr - 0.5, has a grid too.
     assert network.eval()(grey).isfinite().all()
-    assert network.deploy()(grey).isfinite().all()
+    assert torch.equal(network.deploy()(grey), network(grey))
+
+
+@pytest.mark.parametrize("name", ["body.2.weight", "ranges.add.high"])
+def test_what_is_not_finite_has_no_integer_form(name):
+    network = started("sesr-m3")
+    with torch.no_grad():
+        network.state_dict()[name].fill_(float("nan"))
+    with pytest.raises(WeightsError, match=f"{name}: has weights that are not finite"):
+        network.deploy()
 
 
 def test_what_ranges_cannot_be_taken_from():
@@ -317,8 +325,7 @@ def test_what_ranges_cannot_be_taken_from():
         calibrate(network, [torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8)], "minmax")
 
 
-def test_memory_of_calibration_is_that_of_a_histogram(monkeypatch):
-    """Whatever the number of batches: nothing of them is kept."""
+def test_ranges_by_a_histogram_of_few_bins(monkeypatch):
     monkeypatch.setattr(calibration, "_BINS", 16)
     network = Int8(of="sesr-m3", scheme="sesr", scale=2)
     batches = [torch.rand(1, 1, 8, 8) for _ in range(3)]

@@ -1,5 +1,6 @@
 """`leansr quantize`: files of eight bits out of trained networks and pictures."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -14,12 +15,12 @@ from PIL import Image
 from run_folders import add_weights
 
 from leansr import Upscaler, cli, zoo
-from leansr.errors import LeanSRError, WeightsError
+from leansr.errors import LeanSRError, UsageError, WeightsError
 from leansr.lab.nets import build, changed
 from leansr.lab.quantize import post_training, training
 from leansr.lab.train.learner import begin
 from leansr.lab.train.recipe import load as load_recipe
-from leansr.lab.weights import Imported, open_network, read_facts, save_weights
+from leansr.lab.weights import Imported, open_network, read_facts, read_tensors, save_weights
 from leansr.zoo.release import release_of
 
 QAT = ["sesr-m3", "--method", "qat"]
@@ -221,6 +222,25 @@ def test_other_changes_are_not_released(tmp_path, tiny):
     )
     assert (code, out) == (1, "")
     assert "with changes (of = sesr-m3), which cannot be released" in told
+
+
+def test_the_tensors_of_a_release_are_of_the_kind_that_its_card_says(tmp_path):
+    release = release_of("sesr-m11", 2, "photo")
+    found = post_training.source_of(str(release.tensors), 2)
+    assert found.kind == "photo"
+    with pytest.raises(UsageError, match="are photo weights; write a recipe of sesr-m11-int8"):
+        training.recipe(found, post_training.eight_bit_row(found.variant), 1, 1e-5)
+    # One that does not come with the package: by the card beside it, or not at all.
+    tensors = read_tensors(release.tensors)
+    header = {"variant": "sesr-m11", "scale": "2", "colour": "y"}
+    own = tmp_path / "own.safetensors"
+    safetensors.torch.save_file({name: 1.01 * t for name, t in tensors.items()}, own, header)
+    with pytest.raises(WeightsError, match=r"own\.safetensors: its card own\.json must lie beside"):
+        post_training.source_of(str(own), 2)
+    sha256 = hashlib.sha256(own.read_bytes()).hexdigest()
+    card = release.card | {"tensors": {"file": own.name, "sha256": sha256}}
+    own.with_suffix(".json").write_text(json.dumps(card))
+    assert post_training.source_of(str(own), 2).kind == "photo"
 
 
 @pytest.mark.parametrize(

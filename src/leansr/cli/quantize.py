@@ -79,6 +79,8 @@ def command(
         raise UsageError("--data: ranges are taken from pictures; give a folder of them")
     if output is None and not sensitivity:
         raise UsageError("-o: say where to write to, or ask for --sensitivity")
+    if benchmarks and output is None:
+        raise UsageError("--benchmark: measures the file that is written; say where to with -o")
     if output is not None and output.suffix != ".onnx":
         raise UsageError(f"{output}: a release is written as FILE.onnx")
     if method == "qat" and folder is None:

@@ -141,6 +141,14 @@ def open_network(path: Path) -> tuple[Network, Variant, int]:
     return network, variant, scale
 
 
+def check_finite(network: nn.Module) -> None:
+    """WeightsError if anything that `network` holds is not finite."""
+    for name, tensor in network.state_dict().items():
+        # Without data, as where costs are counted, there is nothing to look at.
+        if not tensor.is_meta and not bool(tensor.isfinite().all()):
+            raise WeightsError(f"{name}: has weights that are not finite")
+
+
 def load_strictly(
     network: nn.Module, tensors: Mapping[str, Tensor], source: str, fresh: Sequence[str] = ()
 ) -> None:

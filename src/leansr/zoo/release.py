@@ -49,12 +49,17 @@ def stem(variant: str, scale: int, kind: Kind = "clean") -> str:
 
 def every_release() -> list[Release]:
     """The releases of both kinds, read from the cards alone."""
-    result = []
-    for path in sorted(folder().glob("*.json")):
+    return [read_card(path) for path in sorted(folder().glob("*.json"))]
+
+
+def read_card(path: Path) -> Release:
+    """The release that a card describes; WeightsError if it is no card."""
+    try:
         card = json.loads(path.read_text(encoding="utf-8"))
         onnx, tensors = (path.with_name(card[part]["file"]) for part in ("onnx", "tensors"))
-        result.append(Release(card["variant"], card["scale"], onnx, tensors, card))
-    return result
+        return Release(card["variant"], card["scale"], onnx, tensors, card)
+    except (OSError, ValueError, LookupError, TypeError) as cause:
+        raise WeightsError(f"{path}: cannot be read as a card ({cause})") from cause
 
 
 def releases(kind: Kind = "clean") -> dict[tuple[str, int], Release]:

@@ -17,7 +17,7 @@ from leansr.lab.quantize.fake import RANGES, FakeConvolution, LearnedRange
 from leansr.lab.quantize.integer import IntegerConvolution
 from leansr.lab.quantize.placement import Block, place
 from leansr.lab.quantize.scheme import SCHEMES, SchemeName
-from leansr.lab.weights import misfits
+from leansr.lab.weights import check_finite, misfits
 
 
 class Int8(Network):
@@ -99,7 +99,9 @@ class Int8(Network):
 
     @torch.no_grad()
     def deploy(self) -> Self:
-        """The integer form, as a new network."""
+        """The integer form, as a new network; WeightsError if a value is not finite."""
+        # It would be a level like any other.
+        check_finite(self)
         twin = copy.deepcopy(self).eval()
         if is_deployed(self):
             return twin

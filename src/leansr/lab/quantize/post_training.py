@@ -23,7 +23,7 @@ from leansr.lab.train.crops import Shelves, batch
 from leansr.lab.train.pictures import load
 from leansr.lab.train.recipe import Data
 from leansr.lab.weights import Facts, Trained, load_strictly, open_network, read_facts
-from leansr.zoo.release import Kind, Release, every_release, release_of
+from leansr.zoo.release import Kind, Release, every_release, read_card, release_of
 from leansr.zoo.variant import Variant
 
 # Crops of LR pixels that ranges are taken from.
@@ -118,7 +118,7 @@ def release(
         **network.quantized(),
         "start_sha256": source.sha256,
         "calibration": calibration,
-        "pictures": data.name,
+        "pictures": data.resolve().name,
     }
     told = {**source.told, "quantized": quantized}
     return write(
@@ -137,11 +137,13 @@ def _of_file(path: Path, scale: int) -> Source:
     try:
         facts = read_facts(path)
     except WeightsError:
-        # A release's tensors, of the kind that the card says, if it comes with the package.
-        known = {release.card["tensors"]["sha256"]: release for release in every_release()}
-        if sha256 in known:
-            return _of_release(known[sha256])
-        return Source(str(path), sha256, "direct", network, variant, scale, "clean", {})
+        # A release's tensors: the card says of which kind, the package's or that beside them.
+        beside = path.with_suffix(".json")
+        cards = [*every_release(), *([read_card(beside)] if beside.exists() else [])]
+        known = {release.card["tensors"]["sha256"]: release for release in cards}
+        if sha256 not in known:
+            raise WeightsError(f"{path}: its card {beside.name} must lie beside it") from None
+        return _of_release(known[sha256])
     refuse_changed(path, facts)
     own = kind(facts), origin(facts)
     return Source(str(path), sha256, _space(variant, facts), network, variant, scale, *own)

@@ -7,13 +7,14 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from leansr import zoo
-from leansr.errors import UsageError, WeightsError
+from leansr.errors import UsageError
 from leansr.lab.nets import build, changed
 from leansr.lab.nets.collapse import Collapsible, Space, replaced
 from leansr.lab.nets.network import Network, Tensors
 from leansr.lab.nets.rcan import ChannelAttention
 from leansr.lab.quantize.decomposition import decomposed
 from leansr.lab.quantize.sum_product import SumProduct, SumProductConv2d
+from leansr.lab.weights import check_finite
 
 # What the names of its tensors begin with, before those of the network that it is made of.
 _PREFIX = "network."
@@ -86,9 +87,7 @@ class Ternary(Network):
 
         ExportError in the space "float".
         """
-        for name, parameter in self.named_parameters():
-            if not parameter.is_meta and not bool(parameter.isfinite().all()):
-                raise WeightsError(f"{name}: has weights that are not finite")
+        check_finite(self)
         # Not by way of double, as other networks: a weight could pass the threshold on the way.
         twin = replaced(self, lambda m: m.collapse() if isinstance(m, Collapsible) else None)
         return twin.eval()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from leansr.errors import UsageError
 from leansr.lab.nets import changes
 from leansr.lab.quantize.post_training import Source
 from leansr.lab.train.recipe import Data, Optimizer, Recipe, Schedule, Start
@@ -23,8 +24,14 @@ def recipe(source: Source, row: Variant, epochs: float, rate: float) -> Recipe:
     """The study's training of `source` as the network of `row`, which is of eight bits.
 
     Epochs and rate, crops, Adam and L1 are the study's. Ours: an average of the weights is kept,
-    and of that what did best on the validation pictures.
+    and of that what did best on the validation pictures. UsageError for photo weights, which this
+    would train on clean pictures.
     """
+    if source.kind == "photo":
+        raise UsageError(
+            f"{source.weights}: are photo weights; write a recipe of {row.name} with their [data], "
+            f"for `leansr train`"
+        )
     return Recipe(
         variant=row.name,
         scale=source.scale,

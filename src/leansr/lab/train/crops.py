@@ -116,7 +116,7 @@ def _taken(pixels: Pixels | Tensor, places: _Places, white: int) -> Tensor:
         stored = _gathered(pixels, places)
         crops = stored.view(torch.uint16) if stored.dtype == torch.int16 else stored
         return crops.float() * (1 / white)
-    # Not by torch, which would start threads of its own beside those of the step.
+    # By numpy: torch would start threads of its own for it, beside those of the step.
     copied = _copied(pixels, places).astype(np.float32)
     copied *= np.float32(1 / white)
     return torch.from_numpy(copied)
