@@ -220,7 +220,10 @@ def test_every_recipe_can_be_told(name, facts):
     recipe = load(name)
     told = dict(lines(Plan(recipe=recipe, **facts)))
     assert all(told.values())
-    assert told["network"].startswith(f"{recipe.variant} x{recipe.scale}: 12 345 parameters")
+    network, _, cost = told["network"].partition(": ")
+    assert network.startswith(f"{recipe.variant} x{recipe.scale}")
+    assert all(f", {name} " in network for name in recipe.network)
+    assert cost.startswith("12 345 parameters")
     assert told["time"] == "60 minutes here, 10 000 steps at 360.0 ms"
     assert ("expected" in told) == (recipe.expect is not None)
     assert (recipe.start is None) == told["start"].startswith("afresh")
