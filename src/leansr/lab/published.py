@@ -1,6 +1,5 @@
 """Checkpoints that the papers' authors published, as weights of ours."""
 
-import hashlib
 import pickle
 import re
 import warnings
@@ -14,7 +13,7 @@ from leansr import zoo
 from leansr.errors import UsageError, WeightsError
 from leansr.lab.nets import build, network_class
 from leansr.lab.nets.network import Published, Tensors
-from leansr.lab.weights import Imported, misfits, save_weights
+from leansr.lab.weights import Imported, misfits, save_weights, sha256_of
 from leansr.zoo.variant import Variant
 
 # Where training frameworks keep the tensors in their files; the average of weights is preferred.
@@ -41,7 +40,7 @@ def import_published(checkpoint: Path, model: str, scale: int, target: Path) -> 
         scale=scale,
         form=layout.form,
         file=checkpoint.name,
-        file_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        file_sha256=sha256_of(checkpoint),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     save_weights(target, layout.values({ours[name]: t for name, t in theirs.items()}), facts)

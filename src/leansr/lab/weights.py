@@ -1,5 +1,6 @@
 """Weights on disk: what they are in the header, written beside and renamed, read strictly."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -139,6 +140,11 @@ def open_network(path: Path) -> tuple[Network, Variant, int]:
     network = build(variant, scale).deploy()
     load_strictly(network, read_tensors(path), str(path))
     return network, variant, scale
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_finite(network: nn.Module) -> None:

@@ -1,6 +1,5 @@
 """A release: the ONNX graph, the tensors of the same deploy form, and their card."""
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.measure.complexity import complexity, lr_size
 from leansr.lab.nets import changed, changes, network_class
 from leansr.lab.nets.network import Network
-from leansr.lab.weights import Facts, Trained, load_network
+from leansr.lab.weights import Facts, Trained, load_network, sha256_of
 from leansr.runtime.benchmarks import open_folder
 from leansr.runtime.evaluate import evaluate
 from leansr.runtime.upscaler import Upscaler
@@ -102,8 +101,8 @@ def write(
             "colour": variant.colour,
             "input": kind,
             "halo": halo(graph),
-            "onnx": {"file": target.name, "sha256": _sha256(onnx_part)},
-            "tensors": {"file": tensor_path.name, "sha256": _sha256(tensor_part)},
+            "onnx": {"file": target.name, "sha256": sha256_of(onnx_part)},
+            "tensors": {"file": tensor_path.name, "sha256": sha256_of(tensor_part)},
             "licence": licence,
             "params": cost.params,
             "conv_weights": cost.conv_weights,
@@ -169,7 +168,3 @@ def _tensor_file(tensors: Mapping[str, Tensor], label: Mapping[str, str]) -> byt
     told = json.dumps(header, separators=(",", ":")).encode()
     told += b" " * (-len(told) % 8)
     return len(told).to_bytes(8, "little") + told + content[8 + length :]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

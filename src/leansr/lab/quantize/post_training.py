@@ -1,6 +1,5 @@
 """Eight bits without training: a float network, pictures to calibrate it on, and a release."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from leansr.lab.quantize.scheme import SchemeName
 from leansr.lab.train.crops import Shelves, batch
 from leansr.lab.train.pictures import load
 from leansr.lab.train.recipe import Data
-from leansr.lab.weights import Facts, Trained, load_strictly, open_network, read_facts
+from leansr.lab.weights import Facts, Trained, load_strictly, open_network, read_facts, sha256_of
 from leansr.zoo.release import Kind, Release, every_release, read_card, release_of
 from leansr.zoo.variant import Variant
 
@@ -133,7 +132,7 @@ def _of_file(path: Path, scale: int) -> Source:
     if own_scale != scale:
         raise WeightsError(f"{path}: is {variant.name} x{own_scale}, not x{scale}")
     eight_bit_row(variant)
-    sha256 = _sha256(path)
+    sha256 = sha256_of(path)
     try:
         facts = read_facts(path)
     except WeightsError:
@@ -163,10 +162,6 @@ def _space(variant: Variant, facts: Facts) -> Space | None:
     if isinstance(facts, Trained):
         return facts.space
     return "direct" if facts.form == "deploy" else next(iter(network_class(variant).spaces), None)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def eight_bit_row(

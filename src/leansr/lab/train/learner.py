@@ -1,6 +1,5 @@
 """The network that a run trains: its weights, their average, and what moves them."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from leansr.lab.train.optimizers import optimizers
 from leansr.lab.train.processes import Processes
 from leansr.lab.train.progress import update_average
 from leansr.lab.train.recipe import Recipe, Start
-from leansr.lab.weights import load_strictly, read_tensors
+from leansr.lab.weights import load_strictly, read_tensors, sha256_of
 
 
 def begin(network: Network, start: Start) -> str:
@@ -22,7 +21,7 @@ def begin(network: Network, start: Start) -> str:
     """
     path = start.path()
     load_strictly(network, network.adopted(read_tensors(path)), start.weights, start.fresh)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path)
 
 
 class Learner:

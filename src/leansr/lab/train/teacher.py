@@ -1,14 +1,12 @@
 """A trained network that another one learns from."""
 
-import hashlib
-
 import torch
 from torch import Tensor
 
 from leansr.errors import UsageError
 from leansr.lab.nets.network import Network
 from leansr.lab.train.recipe import Teacher
-from leansr.lab.weights import open_network
+from leansr.lab.weights import open_network, sha256_of
 from leansr.zoo.variant import Variant
 
 
@@ -25,7 +23,7 @@ class Lesson:
                 f"{path}: teaches {row.colour} x{of}, and {variant.name} learns "
                 f"{variant.colour} x{scale}"
             )
-        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.sha256 = sha256_of(path)
         self._network = network.to(device)
         self._is_ensemble = settings.self_ensemble
 
