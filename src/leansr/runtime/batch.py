@@ -7,19 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from leansr.errors import PictureError, UsageError
-from leansr.image import codecs
 from leansr.image.codecs import FORMATS, UNSUPPORTED
 from leansr.runtime.choice import Choice, Upscalers
+from leansr.runtime.files import Job, upscale_file
 
 Existing = Literal["error", "overwrite", "skip"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture and where its larger copy goes."""
-
-    source: Path
-    target: Path
 
 
 @dataclass(frozen=True)
@@ -71,22 +63,6 @@ def run(jobs: Sequence[Job], upscalers: Upscalers, existing: Existing) -> Iterat
             yield Outcome(job, "failed", error)
         else:
             yield Outcome(job, "done", choice=choice)
-
-
-def upscale_file(upscalers: Upscalers, job: Job) -> Choice:
-    """Reads, upscales and writes one picture; PictureError if that cannot be."""
-    picture = codecs.read(job.source)
-    codecs.check_format(picture, job.target, upscalers.scale)
-    choice = upscalers.choose(picture)
-    upscaler = upscalers.of(choice.kind)
-    try:
-        pixels = upscaler(picture.pixels)
-    except MemoryError as cause:
-        raise PictureError(
-            f"{job.source}: does not fit into memory; try a smaller --tile or fewer --threads"
-        ) from cause
-    codecs.write(picture.with_pixels(pixels), job.target)
-    return choice
 
 
 def _into(inputs: Sequence[Path], output: Path) -> list[Job]:
