@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from leansr.image.quality import psnr
 from leansr.lab.train.loss import loss_of, spectral
 from leansr.lab.train.objective import can_compile
 from leansr.lab.train.recipe import Loss
@@ -35,12 +36,22 @@ def test_losses_by_hand(pair, settings, of_difference):
     assert float(loss_of(settings)(sr, hr)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_psnr_is_that_of_crops_by_our_measure(pair):
+    sr, hr = pair
+    pairs = zip(sr, hr, strict=True)
+    expected = [psnr(*(255 * crop.double().numpy() for crop in one)) for one in pairs]
+    loss = loss_of(Loss(name="psnr", epsilon=1e-6))(sr, hr)
+    assert float(loss) == pytest.approx(-sum(expected) / len(expected), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", Loss.__annotations__["name"].__args__)
 def test_no_difference_costs_next_to_nothing(pair, name):
     hr = pair[1]
     sr = hr.clone().requires_grad_()
     loss = loss_of(Loss(name=name, fft=1.0))(sr, hr)
-    assert 0 <= loss.item() <= 1.001 * Loss().epsilon
+    # Nothing is better than 60 dB to a difference of 1e-3 in all pixels.
+    least = -60.0 if name == "psnr" else 0.0
+    assert least <= loss.item() <= least + 1.001 * Loss().epsilon
     loss.backward()
     assert torch.equal(sr.grad, torch.zeros_like(hr))
 

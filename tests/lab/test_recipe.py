@@ -256,7 +256,7 @@ def plain(recipe):
         (("batch = 2", "batch = 2, versions = 2"), "bicubic has one - at `$.data`"),
         (("batch = 2", "batch = 2, untouched = 0.2"), "bicubic has none - at `$.data`"),
         (("scale = 2", "scale = 2\nseed = -1"), "`int` >= 0 - at `$.seed`"),
-        (("scale = 2", "scale = 2\nloss.epsilon = 0.1"), "belongs to charbonnier and huber"),
+        (("scale = 2", "scale = 2\nloss.epsilon = 0.1"), "belongs to charbonnier, huber"),
         (("scale = 2", "scale = 2\nfinish.share = 0.1"), "finish needs data or loss"),
         (
             (

@@ -84,7 +84,7 @@ def _objective(recipe: Recipe) -> str:
 
 def loss(settings: Loss) -> str:
     """The loss with what belongs to it."""
-    epsilon = f" ({settings.epsilon:g})" if settings.name in ("charbonnier", "huber") else ""
+    epsilon = f" ({settings.epsilon:g})" if settings.name not in ("l1", "l2") else ""
     fft = f" + {settings.fft:g} x that of spectra" if settings.fft else ""
     return f"{settings.name}{epsilon}{fft}"
 

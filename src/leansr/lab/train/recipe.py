@@ -60,15 +60,16 @@ class Data(Strict, frozen=True):
 
 class Loss(Strict, frozen=True):
     """What a step brings down, of pictures in [0, 1]: `name`, plus `fft` times the mean absolute
-    difference of their spectra. `epsilon` is Charbonnier's, and where Huber's turns linear."""
+    difference of their spectra. `epsilon` is Charbonnier's, where Huber's turns linear, and the
+    error below which "psnr", minus the mean PSNR of crops in dB, asks for no less."""
 
-    name: Literal["l1", "l2", "charbonnier", "huber"] = "l1"
+    name: Literal["l1", "l2", "charbonnier", "huber", "psnr"] = "l1"
     epsilon: Positive = 1e-3
     fft: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         if self.name in ("l1", "l2") and _is_given(self, "epsilon"):
-            raise ValueError("loss.epsilon belongs to charbonnier and huber")
+            raise ValueError("loss.epsilon belongs to charbonnier, huber and psnr")
 
 
 class Teacher(Strict, frozen=True):
