@@ -1,3 +1,4 @@
+import re
 import tomllib
 
 import msgspec
@@ -92,16 +93,17 @@ DEFAULTS = {
 }
 
 
+# What may follow the stem of a release in the name of a recipe for it.
+PURPOSE = re.compile("-(paper|fast|longer|psnr).*")
+
+
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_recipes_are_complete(name):
     recipe = load(name)
     variant = zoo.find(recipe.variant, recipe.scale)
     build(variant, recipe.scale, space=recipe.space)
-    assert name.partition("-paper")[0].partition("-fast")[0].partition("-longer")[0] == (
-        stem(
-            recipe.variant, recipe.scale, "photo" if recipe.data.degradation == "photo" else "clean"
-        )
-    )
+    kind = "photo" if recipe.data.degradation == "photo" else "clean"
+    assert PURPOSE.sub("", name) == stem(recipe.variant, recipe.scale, kind)
     assert msgspec.json.decode(msgspec.json.encode(recipe), type=Recipe) == recipe
     written = all_keys(tomllib.loads(shipped()[name].read_text(encoding="utf-8")))
     assert written >= SPELLED_OUT | OF_SCHEDULE[recipe.schedule.name]
@@ -188,7 +190,7 @@ def test_what_recipes_start_from_fits(name, tmp_path):
     weights = recipe.start.weights
     is_release = not weights.endswith(".safetensors")
     name = weights if is_release else weights.split("/")[1]
-    variant, scale = name.partition("-paper")[0].partition("-fast")[0].rsplit("_x", 1)
+    variant, scale = PURPOSE.sub("", name).rsplit("_x", 1)
     variant = variant.removesuffix("-photo")
     of = zoo.VARIANTS[recipe.variant].arguments.get("of")
     assert variant in (recipe.variant, of)
