@@ -7,7 +7,7 @@ ZOO_DATA ?= ../shared/data/train
 ZOO_VALIDATION ?= ../shared/data/validation
 ZOO := $(shell sed 's/\#.*//' weights/queue.txt)
 
-.PHONY: demo test test-lab test-no-torch check format docs zoo clean
+.PHONY: demo test test-lab test-no-torch fuzz check format docs zoo clean
 .NOTPARALLEL: zoo
 
 demo: .venv-demo/ready            ## upscale a photo; needs no torch
@@ -20,6 +20,9 @@ test-lab: .venv/ready
 
 test-no-torch: .venv-core/ready   ## the suite where torch is not installed
 	.venv-core/bin/python -m pytest
+
+fuzz: .venv/ready                 ## damaged picture files, for some ten minutes
+	LEANSR_FUZZ_EXAMPLES=2000 .venv/bin/python -m pytest -q tests/test_codecs_fuzz.py
 
 check: .venv/ready
 	.venv/bin/ruff format --check
@@ -58,5 +61,5 @@ clean:
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP_INSTALL) --editable '.[train,plot,perceptual,vela,test,check]'
+	.venv/bin/python $(PIP_INSTALL) --editable '.[train,formats,plot,perceptual,vela,test,check]'
 	touch $@

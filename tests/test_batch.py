@@ -148,7 +148,7 @@ def test_where_one_file_goes(inputs, output, target):
     [
         (["in"], None, "is a folder; say where"),
         (["in", "in/a.png"], "in/b.jpg", "is a file"),
-        (["in/a.png"], "large.gif", "cannot be written"),
+        (["in/a.png"], "large.psd", "cannot be written"),
         (["empty"], "out", "holds no pictures"),
     ],
 )

@@ -94,16 +94,16 @@ def test_other_files_are_passed_over(tmp_path):
 
 def test_pictures_of_other_formats_are_not_passed_over(tmp_path):
     """They are there to fail; an LR of such a format is taken where there is no other."""
-    lay(tmp_path, "HR/a.png", "HR/b.bmp", "HR/c.png", "LR/a.gif", "LR/a.png", "LR/c.tif")
+    lay(tmp_path, "HR/a.png", "HR/b.jp2", "HR/c.png", "LR/a.ico", "LR/a.png", "LR/c.psd")
     assert found_in(tmp_path, open_folder(tmp_path, 2)) == {
         "HR/a.png": "LR/a.png",
-        "HR/b.bmp": "LR/b.bmp",
-        "HR/c.png": "LR/c.tif",
+        "HR/b.jp2": "LR/b.jp2",
+        "HR/c.png": "LR/c.psd",
     }
 
 
 def test_whole_is_what_a_standard_set_is_known_for(tmp_path):
-    lay(tmp_path, *(f"Set5/{i}.png" for i in range(4)), "Set5/4.bmp", "mine/a.png")
+    lay(tmp_path, *(f"Set5/{i}.png" for i in range(4)), "Set5/4.jp2", "mine/a.png")
     benchmark = find(tmp_path, "set5", 2)
     assert (benchmark.expected, benchmark.is_whole) == (5, False)
     lay(tmp_path, "Set5/5.png")
@@ -200,12 +200,12 @@ def test_missing_says_what_was_looked_for(tmp_path):
 
 
 def test_pictures_of_other_formats_are_named(tmp_path):
-    lay(tmp_path, "Set14/HR/a.bmp", "Set14/HR/readme.txt")
+    lay(tmp_path, "Set14/HR/a.jp2", "Set14/HR/readme.txt")
     for search in (
         lambda: find(tmp_path, "Set14", 2),
         lambda: open_folder(tmp_path / "Set14", 2),
     ):
-        match = r"not supported yet: .*HR \(\.bmp\); supported are"
+        match = r"not supported: .*HR \(\.jp2\); supported are"
         with pytest.raises(DataError, match=match) as caught:
             search()
         assert not isinstance(caught.value, AbsentError)

@@ -8,6 +8,7 @@ import click
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from leansr import cli, zoo
 from leansr.cli import COMMANDS
@@ -16,8 +17,8 @@ from leansr.zoo.release import releases
 
 # Frozen: options are a contract, so changing this set is changing the contract.
 OPTIONS = {
-    "upscale": "inputs output model scale input tile backend threads weights overwrite"
-    " skip_existing verbose",
+    "upscale": "inputs output model budget scale size fit linear_light input tile backend threads"
+    " jobs weights suffix compression overwrite skip_existing resume dry_run verbose as_json",
     "models": "as_json",
     "evaluate": "variant scale data data_root protocol metrics weights threads as_json",
     "train": "recipe data folder validation max_minutes room_mib threads dry_run as_json",
@@ -36,10 +37,11 @@ OPTIONS = {
     "plot attention": "variant scale weights others picture patch block outputs",
     "plot dispersion": "picture patch outputs",
     "plot curves": "runs by outputs",
-    "estimate": "variants scale lr_size hardware tile halo layers measure threads vela as_json",
-    "export": "weights model scale output benchmarks licence as_json",
+    "estimate": "variants scale lr_size hardware tile halo layers measure threads vela weights"
+    " as_json",
+    "export": "weights model scale output lr_size benchmarks licence as_json",
     "quantize": "source scale scheme method data calibration folder validation epochs rate keep"
-    " sensitivity output benchmarks licence as_json",
+    " sensitivity output lr_size benchmarks licence as_json",
     "data": "",
     "data pack": "folder output source licence max_mib",
     "data check": "names scales data_root as_json",
@@ -128,7 +130,10 @@ def test_one_bad_file_of_several(tmp_path, photo):
     )
     assert code == 1
     assert out.strip() == str(tmp_path / "out" / "good.jpg")
-    assert err.strip() == f"leansr: {tmp_path / 'bad.jpg'}: is not a picture that can be decoded"
+    error, summary = err.splitlines()
+    assert error.startswith(f"leansr: {tmp_path / 'bad.jpg'}: is not a picture that can be decoded")
+    assert summary.startswith("leansr: 1 done (0.0 megapixels in ")
+    assert summary.endswith("; 1 failed, each named above")
 
 
 def test_evaluate_as_json(tmp_path, photo):
@@ -147,6 +152,154 @@ def test_evaluate_as_json(tmp_path, photo):
     code, out, _ = leansr("evaluate", "sesr-m5", "--data", tmp_path, "--protocol", "ntire")
     assert code == 0
     assert "protocol: ntire, RGB of the 8-bit picture, border of 4 pixels cut" in out
+
+
+@pytest.fixture
+def album(tmp_path, photo):
+    """A folder of three pictures and one that is none."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i, name in enumerate(("a.png", "b.jpg", "c.webp")):
+        Image.fromarray(photo[: 20 + i, :30]).save(folder / name)
+    (folder / "d.png").write_text("no picture")
+    return folder
+
+
+def lines(out):
+    values = [json.loads(line) for line in out.splitlines()]
+    assert {value["schema"] for value in values} == {1}
+    return values
+
+
+def test_a_batch_as_lines_of_json(album, tmp_path):
+    out_folder = tmp_path / "out"
+    code, out, err = leansr("upscale", album, "-o", out_folder, "--json", "--resume")
+    *rows, summary = lines(out)
+    assert code == 1
+    assert [row["status"] for row in rows] == ["done", "done", "done", "failed"]
+    assert [Path(row["source"]).name for row in rows] == ["a.png", "b.jpg", "c.webp", "d.png"]
+    first = rows[0] | {"seconds": sorted(rows[0]["seconds"])}
+    assert first == {
+        "schema": 1,
+        "status": "done",
+        "source": str(album / "a.png"),
+        "target": str(out_folder / "a.png"),
+        "model": "sesr-m5",
+        "steps": [2],
+        "weights": "clean",
+        "width": 60,
+        "height": 40,
+        "seconds": ["read", "upscale", "write"],
+    }
+    assert err.splitlines()[0] == f"leansr: {rows[3]['reason']}"
+    counts = {key: summary[key] for key in ("status", "done", "skipped", "failed", "interrupted")}
+    assert counts == {
+        "status": "summary",
+        "done": 3,
+        "skipped": 0,
+        "failed": 1,
+        "interrupted": False,
+    }
+    assert summary["megapixels"] == pytest.approx(60 * (40 + 42 + 44) / 1e6)
+    code, out, _ = leansr("upscale", album, "-o", out_folder, "--json", "--resume")
+    assert [row.get("reason") for row in lines(out)[:3]] == ["done before"] * 3
+
+
+def test_a_dry_run_writes_nothing(album, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.jpg").write_bytes(b"precious")
+    arguments = ("upscale", album / "*.*", "-o", tmp_path / "out", "--dry-run", "--resume")
+    code, out, err = leansr(*arguments)
+    assert code == 1
+    assert [Path(line).name for line in out.splitlines()] == ["a.png", "c.webp", "d.png"]
+    assert "b.jpg: exists already and was not made by this batch" in err
+    assert err.splitlines()[-1] == "leansr: 3 to do; 1 failed, each named above"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.jpg"]
+    code, out, _ = leansr(*arguments, "--skip-existing", "-v", "--json")
+    assert code == 0
+    assert [row["status"] for row in lines(out)] == [
+        *("planned", "skipped", "planned", "planned"),
+        "summary",
+    ]
+
+
+def test_sizes_formats_and_what_was_done(album, tmp_path):
+    code, out, err = leansr("upscale", album / "a.png", "--scale", "3.5", "-v", "--format", "tiff")
+    assert (code, out.strip()) == (0, str(album / "a_x3.5.tiff"))
+    assert ": x4; resized to 105x70; clean weights, " in err
+    code, out, _ = leansr("upscale", album / "a.png", "--fit", "60x60", "--linear-light")
+    assert (code, Path(out.strip()).name) == (0, "a_60x60.png")
+    code, _, err = leansr("upscale", album / "a.png", "--size", "60x60", "--overwrite")
+    assert code == 1
+    assert "a.png: is 30x20, which has not the shape of 60x60; --fit 60x60 keeps" in err
+    code, out, _ = leansr("upscale", album / "a.png", "--size", "90x60", "--jobs", 2)
+    assert codecs.read(Path(out.strip())).pixels.shape[:2] == (60, 90)
+    arguments = ("upscale", album / "a.png", "--model", "auto", "--budget", 60, "-v", "--overwrite")
+    code, _, err = leansr(*arguments)
+    assert code == 0
+    assert "the best within 60 s (" in err
+
+
+def test_what_cannot_be_kept_is_said_once(tmp_path, photo):
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        told = PngInfo()
+        told.add_text("Title", name)
+        Image.fromarray(photo[:20, :30]).save(tmp_path / f"in/{name}.png", pnginfo=told)
+    code, out, err = leansr(
+        "upscale", tmp_path / "in", "-o", tmp_path / "out", "--format", "webp", "--json"
+    )
+    assert code == 0
+    notes = [row["notes"] for row in lines(out)[:3]]
+    assert notes[0] == notes[1] == notes[2]
+    assert [err.count(note) for note in notes[0]] == [1]
+
+
+def through(*arguments, content=b"", **options):
+    """Exit code, stdout and stderr as bytes, of a call with standard input."""
+    command = [sys.executable, "-m", "leansr", "upscale", *map(str, arguments)]
+    done = subprocess.run(command, input=content, capture_output=True, check=False, **options)
+    assert b"Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def test_standard_input_and_output(album, tmp_path):
+    for name, signature in (("a.png", b"\x89PNG"), ("b.jpg", b"\xff\xd8"), ("c.webp", b"RIFF")):
+        beside = tmp_path / f"large-{name}"
+        assert leansr("upscale", album / name, "-o", beside)[0] == 0
+        content = (album / name).read_bytes()
+        for arguments in (["-"], ["-", "-o", "-"]):
+            code, out, err = through(*arguments, content=content)
+            assert (code, out, err) == (0, beside.read_bytes(), "")
+            assert out.startswith(signature)
+        assert through(album / name, "-o", "-")[1] == beside.read_bytes()
+        into = tmp_path / f"from-{name}"
+        written = f"{into}\n".encode()
+        assert through("-", "-o", into, content=content) == (0, written, "")
+        assert into.read_bytes() == beside.read_bytes()
+    code, out, _ = through("-", "--format", "png", "--scale", "3", content=content)
+    assert (code, codecs.decode(out, "out").pixels.shape) == (0, (66, 90, 3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "code", "words"),
+    [
+        (["-"], b"no picture", 1, "leansr: standard input: is not a picture that can be decoded"),
+        (["-"], b"", 1, "leansr: standard input: is not a picture that can be decoded"),
+        (["-"], b"\x89PNG\r\n\x1a\n", 1, "leansr: standard input: "),
+        (["-", "-o", "folder"], b"", 2, "folder: standard input has no name"),
+        (["-", "a.png"], b"", 2, "- is for one picture"),
+        (["-", "--resume"], b"", 2, "- goes with none of --resume, --dry-run and --json"),
+        (["-", "-o", "a.jpg", "--format", "png"], b"", 2, "a.jpg: its suffix says another format"),
+        (["none.png", "-o", "-"], b"", 1, "none.png: cannot be read (No such file"),
+    ],
+)
+def test_what_can_go_wrong_with_them(tmp_path, arguments, content, code, words):
+    (tmp_path / "folder").mkdir()
+    found, out, err = through(*arguments, content=content, cwd=tmp_path)
+    assert (found, out) == (code, b"")
+    assert words in err
+    assert "/tmp" not in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
@@ -169,14 +322,14 @@ def test_evaluate_a_benchmark_of_which_a_picture_fails(tmp_path, photo, monkeypa
     Image.fromarray(photo[:40, :40]).save(folder / "a.png")
     (folder / "b.png").write_text("no picture")
     Image.fromarray(np.zeros((40, 40, 4), np.uint8)).save(folder / "c.png")
-    Image.fromarray(photo[:40, :40]).save(folder / "d.bmp")
+    (folder / "d.psd").write_bytes(b"8BPS")
     monkeypatch.setenv("LEANSR_DATA", str(tmp_path))
     code, out, err = leansr("evaluate", "sesr-m5", "--data", "set5", "--json")
     assert code == 1
     value = json.loads(out)
     assert value["images"] == 1
     assert [row["name"] for row in value["failed"]] == ["b", "c", "d"]
-    assert "d.bmp: .bmp is not supported yet" in err
+    assert "d.psd: .psd is not supported" in err
     assert err.splitlines() == [f"leansr: {row['reason']}" for row in value["failed"]]
     assert str(folder / "b.png") in err
     (folder / "a.png").unlink()
@@ -200,6 +353,18 @@ def test_evaluate_a_benchmark_of_which_a_picture_fails(tmp_path, photo, monkeypa
         (["upscale", "missing.png", "--tile", "big"], 2, "neither auto, off nor"),
         (["upscale", "missing.png", "--overwrite", "--skip-existing"], 2, "exclude each other"),
         (["upscale", "."], 2, "is a folder; say where"),
+        (["upscale", "a.png", "--resume"], 2, "--resume needs a folder"),
+        (["upscale", "a.png", "-o", "b.png", "--resume"], 2, "--resume needs a folder"),
+        (["upscale", "*.jpg"], 2, "*.jpg: no such file, and none that matches it"),
+        (["upscale", "a.png", "--scale", "1"], 2, "a scale is more than 1 and at most 64"),
+        (["upscale", "a.png", "--scale", "nan"], 2, "nan is no amount"),
+        (["upscale", "a.png", "--size", "3x3", "--fit", "3x3"], 2, "exclude each other"),
+        (["upscale", "a.png", "--size", "big"], 2, "is not width x height"),
+        (["upscale", "a.png", "--model", "auto"], 2, "--model auto and --budget SECONDS go"),
+        (["upscale", "a.png", "--budget", "0"], 2, "--budget"),
+        (["upscale", "a.png", "--format", "doc"], 2, "'doc' is not one of"),
+        (["upscale", "a.png", "--compression", "10"], 2, "is not in the range"),
+        (["upscale", "a.png", "--jobs", "0"], 2, "is not in the range"),
         (["upscale"], 2, "Missing argument"),
         (["upscale", "a\nb.png"], 1, "a?b.png: no such file"),
         (["upscale", "a.png", "--threads", "99999"], 2, "is not in the range"),

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +8,8 @@ from PIL import Image, ImageCms
 
 from leansr.errors import PictureError
 from leansr.image import codecs
+from leansr.image.codecs.png import PngWriter
+from leansr.image.codecs.tiff import TiffWriter
 from leansr.image.picture import MODES, Picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -22,7 +23,9 @@ def pixels_of(photo, mode):
     return np.concatenate([channels, alpha], axis=2) if mode.endswith("A") else channels
 
 
-HELD = [(m, s) for m in MODES for s in codecs.FORMATS if not (m.endswith("A") and "j" in s)]
+# Those whose losses are small, and that hold all of a photo's metadata.
+PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".tif")
+HELD = [(m, s) for m in MODES for s in PHOTOS if not (m.endswith("A") and "j" in s)]
 
 
 @pytest.mark.parametrize(("mode", "suffix"), HELD)
@@ -31,12 +34,12 @@ def test_there_and_back(tmp_path, photo, mode, suffix):
     exif = Image.Exif()
     exif[MAKE] = "camera"
     path = tmp_path / f"picture{suffix}"
-    codecs.write(Picture(pixels, mode, ICC, exif.tobytes()), path)
+    codecs.write(Picture(pixels, mode, ICC if "RGB" in mode else None, exif.tobytes()), path)
     back = codecs.read(path)
-    assert back.icc_profile == ICC
+    assert back.icc_profile == (ICC if "RGB" in mode else None)
     assert back.exif is not None
     assert b"camera" in back.exif
-    if suffix == ".png":
+    if suffix in (".png", ".tif"):
         assert back.mode == mode
         np.testing.assert_array_equal(back.pixels, pixels)
     else:
@@ -87,106 +90,17 @@ def test_a_cameras_jpeg_with_a_preview_is_its_photo(tmp_path, photo):
     assert codecs.read(path).pixels.shape == (64, 48, 3)
 
 
-def save(path, array, **options):
-    Image.fromarray(array).save(path, **options)
+def test_what_a_picture_is_its_content_says(tmp_path, photo):
+    path = tmp_path / "a.png"
+    Image.fromarray(photo[:8, :8]).save(path, "JPEG")
+    assert codecs.read(path).jpeg_quality == 75
 
 
-def png16(path, photo):
-    Image.fromarray(photo[:8, :8, 0].astype(np.uint16) * 257).save(path)
-
-
-def png16_rgb(path, photo):
-    # Pillow cannot write one: an 8-bit file's header is changed, which is all that is looked at.
-    save(path, photo[:8, :8])
-    content = bytearray(path.read_bytes())
-    content[24] = 16
-    path.write_bytes(content)
-
-
-def palette(path, photo):
-    Image.fromarray(photo[:8, :8]).quantize(8).save(path)
-
-
-def cmyk(path, photo):
-    Image.fromarray(photo[:8, :8]).convert("CMYK").save(path, "JPEG")
-
-
-def animation(path, photo):
-    frames = [Image.fromarray(photo[:8, i : 8 + i]) for i in (0, 8)]
-    Image.fromarray(photo[:8, :8]).save(
-        path, "WEBP", save_all=True, append_images=[f.resize((8, 8)) for f in frames]
-    )
-
-
-def truncated(path, photo):
-    save(path, photo[:64, :64])
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def empty(path, photo):
-    path.touch()
-
-
-def text(path, photo):
-    path.write_text("not a picture")
-
-
-def gif_in_disguise(path, photo):
-    Image.fromarray(photo[:8, :8]).save(path, "GIF")
-
-
-def linear_light(path, photo):
-    Image.fromarray(photo[:8, :8]).save(path, pnginfo=None)
-    content = path.read_bytes()
-    chunk = b"gAMA" + (100_000).to_bytes(4, "big")
-    whole = len(chunk[4:]).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
-    path.write_bytes(content[:33] + whole + content[33:])
-
-
-def chunk_before_ihdr(path, photo):
-    save(path, photo[:8, :8])
-    content = path.read_bytes()
-    path.write_bytes(content[:8] + b"\0\0\0\0tEXt\0\0\0\0" + content[8:])
-
-
-def pipe(path, photo):
-    os.mkfifo(path)
-
-
-def colour_key(path, photo):
-    save(path, photo[:8, :8], transparency=(1, 2, 3))
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "words"),
-    [
-        ("a.png", png16, "16-bit PNG is not supported"),
-        ("a.png", png16_rgb, "16-bit PNG is not supported"),
-        ("a.png", palette, "not supported"),
-        ("a.jpg", cmyk, "mode CMYK is not supported"),
-        ("a.webp", animation, "animations are not supported"),
-        ("a.png", truncated, "cannot be decoded"),
-        ("a.jpg", truncated, "cannot be decoded"),
-        ("a.png", empty, "is not a picture"),
-        ("a.jpg", text, "is not a picture"),
-        ("a.png", gif_in_disguise, "GIF is not supported"),
-        ("a.png", linear_light, "a gamma of 1 is not supported"),
-        ("a.png", chunk_before_ihdr, "does not begin with IHDR"),
-        ("a.png", pipe, "is not a file"),
-        ("a.png", colour_key, "transparent colour is not supported"),
-        ("a.tif", text, ".tif is not supported"),
-        ("a.png", lambda path, photo: None, "no such file"),
-    ],
-)
-def test_what_is_not_supported_is_named(tmp_path, photo, name, make, words):
-    path = tmp_path / name
-    make(path, photo)
-    with pytest.raises(PictureError) as raised:
+def test_a_suffix_that_is_not_supported_is_named(tmp_path, photo):
+    path = tmp_path / "a.ico"
+    Image.fromarray(photo[:16, :16]).save(path)
+    with pytest.raises(PictureError, match=r"\.ico is not supported; supported are .*\.png"):
         codecs.read(path)
-    message = str(raised.value)
-    assert message.startswith(f"{path}: ")
-    assert words in message
-    assert "\n" not in message
 
 
 def test_jpeg_refuses_alpha(tmp_path, photo):
@@ -194,7 +108,7 @@ def test_jpeg_refuses_alpha(tmp_path, photo):
         codecs.write(Picture(pixels_of(photo[:8, :8], "RGBA"), "RGBA"), tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize(("suffix", "side"), [(".jpg", 32751), (".webp", 8192)])
+@pytest.mark.parametrize(("suffix", "side"), [(".jpg", 32751), (".webp", 8192), (".gif", 32768)])
 def test_formats_with_a_largest_side(tmp_path, suffix, side):
     picture = Picture(np.zeros((1, side, 3), np.uint8), "RGB")
     with pytest.raises(PictureError, match="pixels a side"):
@@ -235,15 +149,77 @@ def test_unknown_suffix_cannot_be_written(tmp_path, photo):
 
 
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
-    path = tmp_path / "long.jpg"
+    path = tmp_path / "huge.jpg"
     path.write_bytes(b"precious")
-    longer_than_jpeg_holds = b"Exif\0\0" + b"x" * 70_000
+    nothing = np.zeros((0, 8, 3), np.uint8)
     with pytest.raises(PictureError, match="cannot be written"):
-        codecs.write(
-            Picture(np.zeros((8, 8, 3), np.uint8), "RGB", None, longer_than_jpeg_holds), path
-        )
+        codecs.write(Picture(nothing, "RGB"), path)
     assert path.read_bytes() == b"precious"
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_metadata_that_a_jpeg_has_no_room_for_is_left_out(tmp_path, photo):
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[MAKE] = "x" * 70_000
+    lost = codecs.write(Picture(photo[:8, :8], "RGB", exif=exif.tobytes(), xmp=b"x" * 70_000), path)
+    assert [note.split(",")[0] for note in lost] == [
+        "JPEG holds 65533 bytes of EXIF",
+        "JPEG holds 65504 bytes of XMP",
+    ]
+    back = codecs.read(path)
+    assert (back.exif, back.xmp) == (None, None)
+
+
+@pytest.mark.parametrize("level", range(10))
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_every_compression_is_lossless(tmp_path, photo, suffix, level):
+    path = tmp_path / f"a{suffix}"
+    deep = photo[:300].astype(np.uint16) * 200
+    for pixels, mode in ((photo[:300], "RGB"), (photo[:300, :, :1], "L"), (deep, "RGB")):
+        codecs.write(Picture(pixels, mode), path, compression=level)
+        np.testing.assert_array_equal(codecs.read(path).pixels, pixels)
+
+
+def test_more_compression_is_smaller(tmp_path, photo):
+    sizes = []
+    for level in (1, 6, 9):
+        path = tmp_path / f"{level}.png"
+        codecs.write(Picture(photo, "RGB"), path, compression=level)
+        sizes.append(path.stat().st_size)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 1.04 * sizes[1]
+
+
+def test_rows_of_a_png_may_come_in_any_portions(tmp_path, photo):
+    """Also those of another decoder's: Pillow reads what our own encoder wrote."""
+    for count in (1, 7, 576):
+        path = tmp_path / "a.png"
+        with path.open("wb") as file:
+            writer = PngWriter(file, Picture(photo, "RGB"), *photo.shape[:2])
+            for top in range(0, 576, count):
+                writer.write(photo[top : top + count])
+            writer.close()
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), photo)
+
+
+def test_pages_of_a_tiff_may_come_in_any_portions(tmp_path, photo):
+    """BigTIFF too, and by Pillow's libtiff, too."""
+    for nbytes in (0, 5 << 30):
+        path = tmp_path / "a.tif"
+        with path.open("wb") as file:
+            writer = TiffWriter(file, nbytes)
+            for page in (photo, photo[:50, :33]):
+                writer.page(Picture(page, "RGB"), *page.shape[:2])
+                for top in range(0, len(page), 11):
+                    writer.write(page[top : top + 11])
+                writer.close_page()
+        assert path.read_bytes()[2] == (43 if nbytes else 42)
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(np.asarray(image), photo)
+            image.seek(1)
+            np.testing.assert_array_equal(np.asarray(image), photo[:50, :33])
+        assert [p.pixels.shape for p in codecs.read(path).frames] == [photo.shape, (50, 33, 3)]
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path):

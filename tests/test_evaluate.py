@@ -148,7 +148,7 @@ def spoil_to_colour(folder, photo):
 
 def spoil_lr_format(folder, photo):
     give_lr(folder, photo)
-    Image.fromarray(photo[:30, :20, 0]).save(folder / "LR" / "b.tif")
+    Image.fromarray(photo[:30, :20, 0]).save(folder / "LR" / "b.ico")
 
 
 SPOILT = {
@@ -166,7 +166,7 @@ SPOILT = {
         r"LR/b\.png: does not fit its HR .*HR/b\.png \(colour and grey\)",
     ),
     spoil_to_colour: (DataError, r"LR/b\.png: does not fit its HR .*HR/b\.png \(grey and colour\)"),
-    spoil_lr_format: (PictureError, r"LR/b\.tif: \.tif is not supported yet; supported are"),
+    spoil_lr_format: (PictureError, r"LR/b\.ico: \.ico is not supported; supported are"),
 }
 
 

@@ -128,12 +128,14 @@ def test_verbose_says_one_line_a_picture(with_photo_weights, tmp_path, photo, ca
     names = [tmp_path / name for name in ("a.jpg", "b.png", "c.jpg", "d.jpg")]
     code, out, err = run(capsys, *names, "-o", tmp_path / "out", "-v")
     assert (code, len(out.splitlines())) == (1, 3)
-    assert err.splitlines() == [
+    *told, summary = err.splitlines()
+    assert told == [
         f"{names[0]}: photo weights, as it is a JPEG of quality 50, not above {PHOTO_QUALITY}",
         f"{names[1]}: clean weights, as it is no JPEG that tells its quality",
         f"{names[2]}: clean weights, as it is a JPEG of quality 97, above {PHOTO_QUALITY}",
         f"leansr: {names[3]}: is not a picture that can be decoded",
     ]
+    assert re.fullmatch(r"leansr: 3 done \(.*\); 1 failed, each named above", summary)
 
 
 def test_models_tells_of_both(with_photo_weights, capsys):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from leansr.image.resize import resize
+from leansr.image.resize import enlarge, resize
 
 
 @pytest.mark.shared_data
@@ -75,3 +75,14 @@ def test_factor_must_be_positive(factor):
 def test_empty_picture_is_refused():
     with pytest.raises(ValueError, match="no pixels"):
         resize(np.zeros((0, 4)), 2)
+
+
+@given(
+    height=st.integers(1, 13),
+    width=st.integers(1, 13),
+    factor=st.sampled_from([2, 3, 4]),
+    seed=st.integers(0, 99),
+)
+def test_the_fast_way_up_gives_the_same(height, width, factor, seed):
+    values = np.random.default_rng(seed).random((height, width, 2), np.float32)
+    np.testing.assert_allclose(enlarge(values, factor), resize(values, factor), atol=2e-6)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from leansr import Upscaler, cli, zoo
-from leansr.errors import LeanSRError, UsageError, WeightsError
+from leansr.errors import LeanSRError, WeightsError
 from leansr.lab import weights as weights_file
 from leansr.lab.nets import build
 from leansr.lab.published import published_name
@@ -194,7 +194,7 @@ def test_what_imported_weights_are_not(imported, tmp_path):
 
 
 def test_a_network_that_looks_at_the_whole_picture(tmp_path, photo):
-    """It is not tiled, and small pictures are continued to the smallest that it takes."""
+    """Not tiled unless asked for; small pictures are continued to the smallest that it takes."""
     torch.manual_seed(0)
     variant = zoo.find("fmen-15erb-esa", 4)
     network = build(variant, 4)
@@ -207,9 +207,9 @@ def test_a_network_that_looks_at_the_whole_picture(tmp_path, photo):
     done = leansr("export", weights, "--model", variant.name, "--scale", 4, "-o", target, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["halo"] is None
-    with pytest.raises(UsageError, match="looks at the whole picture, and tiles would change"):
-        Upscaler(variant.name, 4, weights=target, tile=64)
+    assert "looks at the whole" in Upscaler(variant.name, 4, weights=target, tile=64).caution
     upscale = Upscaler(variant.name, 4, weights=target)
+    assert upscale.caution is None
     lr = torch.rand(1, 3, 300, 20)
     with torch.no_grad():
         expected = network.deploy()(lr).clamp(0, 1)[0].permute(1, 2, 0).numpy()

@@ -117,7 +117,7 @@ def test_every_fault_is_told_at_once(pictures_folder, photo):
     assert "4 of 5 pictures cannot be trained on" in told
     for fault in (
         "a.png: is not a picture",
-        "b.png: 16-bit PNG is not supported",
+        "b.png: is no 8-bit still",
         "d.jpg: cannot be decoded",
         "small.png: 80 x 8 pixels are fewer than the 16 a side that the crop needs",
     ):
@@ -141,7 +141,7 @@ def test_modes_are_counted(pictures_folder, photo):
 
 
 def test_other_kinds_are_counted(pictures_folder, photo):
-    for name in ("a.tiff", "sub/b.BMP"):
+    for name in ("a.jp2", "sub/b.ICO"):
         Image.fromarray(photo[:20, :20]).save(pictures_folder / name)
     (pictures_folder / "notes.txt").touch()
     loaded = pictures.load(pictures_folder, 2, "rgb")

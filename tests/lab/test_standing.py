@@ -18,7 +18,8 @@ MEASURED = sorted((Path(__file__).parents[2] / "docs" / "measured").glob("rankin
 def entry(name, psnr, printed=None, place=None):
     values = dict(enumerate(psnr))
     minutes = dict.fromkeys(values, 1.5)
-    return Entry(name, f"v-{name}", Cost(10, 8, 2_000_000_000), printed, place, values, minutes)
+    cost = Cost(10, 8, 2_000_000_000, 100)
+    return Entry(name, f"v-{name}", cost, printed, place, values, minutes)
 
 
 def verdicts(entries):

@@ -111,6 +111,11 @@ def print_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(_finite(value), indent=2, allow_nan=False))
 
 
+def json_line(value: dict[str, Any]) -> str:
+    """One object as one line; a figure that is not finite is null."""
+    return json.dumps(_finite(value), allow_nan=False)
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}

@@ -1,4 +1,7 @@
-"""BT.601 between RGB and luma, as MATLAB's rgb2ycbcr has it: luma in 16..235, chroma in 16..240."""
+"""BT.601 between RGB and luma, as MATLAB's rgb2ycbcr has it, and sRGB's curve.
+
+Luma is in 16..235, chroma in 16..240.
+"""
 
 import numpy as np
 
@@ -38,3 +41,17 @@ def rgb_from_ycbcr(picture: Floats) -> Floats:
     """Inverse of `ycbcr`, not clipped."""
     inverse = (np.linalg.inv(_FROM_RGB.T) * 255).astype(picture.dtype)
     return (picture - (_OFFSET / 255).astype(picture.dtype)) @ inverse
+
+
+def to_linear(unit: Floats) -> Floats:
+    """Light of sRGB samples in [0, 1] (IEC 61966-2-1)."""
+    curve = ((np.maximum(unit, 0) + 0.055) / 1.055) ** 2.4
+    light: Floats = np.where(unit <= 0.04045, unit / 12.92, curve).astype(unit.dtype)
+    return light
+
+
+def from_linear(light: Floats) -> Floats:
+    """Inverse of `to_linear`."""
+    curve = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
+    unit: Floats = np.where(light <= 0.0031308, light * 12.92, curve).astype(light.dtype)
+    return unit

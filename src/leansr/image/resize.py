@@ -9,8 +9,12 @@ import math
 from fractions import Fraction
 
 import numpy as np
+from PIL import Image
 
 from leansr.image.arrays import WHITE, Floats, Pixels
+
+# How many pixels on a side the cubic kernel reaches, and one more to stay clear of its end.
+_SUPPORT = 3
 
 
 def resize(pixels: Pixels, factor: int | float | Fraction) -> Pixels:
@@ -34,6 +38,23 @@ def resize(pixels: Pixels, factor: int | float | Fraction) -> Pixels:
         return values
     rounded: Pixels = np.floor(values + 0.5).clip(0, WHITE[pixels.dtype.name]).astype(pixels.dtype)
     return rounded
+
+
+def enlarge(values: Floats, factor: int) -> Floats:
+    """float32 `(H, W, C)` scaled up by a whole factor: `resize` by Pillow, several times as fast.
+
+    Equal to a rounding of float32. Pillow's kernel is the same, but it leaves out what lies outside
+    of a picture: so the borders are mirrored for it.
+    """
+    height, width, channels = values.shape
+    mirrored = np.pad(values, [(_SUPPORT, _SUPPORT), (_SUPPORT, _SUPPORT), (0, 0)], "symmetric")
+    box = _SUPPORT, _SUPPORT, _SUPPORT + width, _SUPPORT + height
+    size = width * factor, height * factor
+    result = np.empty((*reversed(size), channels), np.float32)
+    for channel in range(channels):
+        plane = Image.fromarray(np.ascontiguousarray(mirrored[..., channel]))
+        result[..., channel] = plane.resize(size, Image.Resampling.BICUBIC, box)
+    return result
 
 
 def _resize_axis(values: Floats, axis: int, length: int, factor: Fraction) -> Floats:

@@ -1,115 +1,108 @@
 """Files and folders of pictures: what goes where, and one bad file that does not stop the rest."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Literal
 
-from leansr.errors import PictureError, UsageError
-from leansr.image.codecs import FORMATS, UNSUPPORTED
-from leansr.runtime.choice import Choice, Upscalers
-from leansr.runtime.files import Job, upscale_file
+from leansr.errors import PictureError
+from leansr.runtime import pipeline
+from leansr.runtime.choice import Upscalers
+from leansr.runtime.files import Job
+from leansr.runtime.inputs import real
+from leansr.runtime.line import Claim, Existing, Line, Made, Outcome, why_not
+from leansr.runtime.manifest import Manifest
+from leansr.runtime.pipeline import Stages
+from leansr.runtime.plan import plan
+from leansr.runtime.route import Single, Way
 
-Existing = Literal["error", "overwrite", "skip"]
+__all__ = ["Existing", "Job", "Made", "Outcome", "plan", "preview", "run"]
+
+# Seconds after which nobody writes a temporary file any more that was not written to.
+_ABANDONED = 3600
+# As `codecs.beside` names them.
+_PART = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job: done with the weights of `choice`, skipped, or failed for `error`."""
+def preview(
+    jobs: Sequence[Job], existing: Existing, manifest: Manifest | None = None
+) -> Generator[Outcome]:
+    """What `run` would do, as far as it can be told without opening a picture."""
+    for job, error in _claimed(jobs):
+        try:
+            if error is not None:
+                raise error
+            if not os.path.exists(job.source):
+                raise PictureError(f"{job.source}: no such file")
+            why = why_not(job, existing, manifest)
+        except PictureError as refused:
+            yield Outcome(job, "failed", refused)
+        else:
+            yield Outcome(job, "skipped", why=why) if why else Outcome(job, "planned")
 
-    job: Job
-    status: Literal["done", "skipped", "failed"]
-    error: PictureError | None = None
-    choice: Choice | None = None
 
+def run(
+    jobs: Sequence[Job],
+    way: Way | Upscalers,
+    existing: Existing,
+    *,
+    workers: int = 1,
+    manifest: Manifest | None = None,
+    compression: int | None = None,
+) -> Generator[Outcome]:
+    """Does the jobs, `workers` at once, and yields what became of each, in their order.
 
-def plan(inputs: Sequence[Path], output: Path | None, scale: int) -> list[Job]:
-    """The jobs of a command line, or UsageError if it does not say where something goes.
-
-    One file goes to the file `output`, or to `photo_x2.jpg` beside `photo.jpg`. Several files, or
-    a folder, go to the folder `output` under the same names, subfolders too. An input that an
-    earlier call made of another one is not taken for an input again.
+    While a picture is upscaled, others are read and written. With a `manifest` what it knows to
+    be done is skipped. What an earlier run left half-written is removed. `compression`, 0 to 9,
+    is that of `codecs.write`.
     """
-    if output is None:
-        for path in inputs:
-            if os.path.isdir(path):
-                raise UsageError(f"{path}: is a folder; say where its pictures go with -o FOLDER")
-        jobs = [Job(path, path.with_stem(f"{path.stem}_x{scale}")) for path in inputs]
-        made = {_real(job.target) for job in jobs}
-        jobs = [job for job in jobs if _real(job.source) not in made]
-    else:
-        jobs = _into(inputs, output)
-    return list(dict.fromkeys(jobs))
+    way = Single(way) if isinstance(way, Upscalers) else way
+    line = Line(way, existing, manifest, compression)
+    claimed = list(_claimed(jobs))
+    _sweep([job for job, error in claimed if error is None], _ABANDONED)
+    stages = Stages(line.admit, line.load, line.enlarge, line.save)
+    results = pipeline.run(claimed, stages, workers)
+    try:
+        with closing(results):
+            for (job, _), result in zip(claimed, results, strict=True):
+                if isinstance(result, PictureError):
+                    result = Outcome(job, "failed", result)
+                yield result
+    finally:
+        # Of those that were given up: nobody waits for a large picture that goes by rows.
+        _sweep(line.streaming, 0)
 
 
-def run(jobs: Sequence[Job], upscalers: Upscalers, existing: Existing) -> Iterator[Outcome]:
-    """Does the jobs one after the other and yields what became of each."""
-    sources = {_real(job.source) for job in jobs}
+def _claimed(jobs: Sequence[Job]) -> Iterator[Claim]:
+    """Each job; the first of those with one output has it, and no input is an output."""
+    sources = {real(job.source) for job in jobs}
     taken: set[str] = set()
     for job in jobs:
+        target = real(job.target)
+        error = None
+        if target in taken:
+            error = PictureError(f"{job.source}: {job.target} is already another one's output")
+        elif target in sources:
+            error = PictureError(f"{job.source}: {job.target} is an input; give another -o")
+        taken.add(target)
+        yield job, error
+
+
+def _sweep(jobs: Collection[Job], age: float) -> None:
+    """Removes temporary files of these outputs that were not written to for `age` seconds."""
+    names: dict[Path, set[str]] = {}
+    for job in jobs:
+        names.setdefault(job.target.parent, set()).add(job.target.name[:64])
+    for folder, known in names.items():
         try:
-            target = _real(job.target)
-            if target in taken:
-                raise PictureError(f"{job.source}: {job.target} is already another one's output")
-            taken.add(target)
-            if target in sources:
-                raise PictureError(f"{job.source}: {job.target} is an input; give another -o")
-            if not _is_wanted(job, existing):
-                yield Outcome(job, "skipped")
-                continue
-            choice = upscale_file(upscalers, job)
-        except PictureError as error:
-            yield Outcome(job, "failed", error)
-        else:
-            yield Outcome(job, "done", choice=choice)
-
-
-def _into(inputs: Sequence[Path], output: Path) -> list[Job]:
-    is_single = len(inputs) == 1 and not os.path.isdir(inputs[0])
-    is_picture = output.suffix.lower() in FORMATS and not os.path.isdir(output)
-    if is_single and is_picture:
-        return [Job(inputs[0], output)]
-    if is_single and output.suffix.lower() in UNSUPPORTED and not os.path.isdir(output):
-        raise UsageError(f"{output}: {output.suffix} cannot be written")
-    if is_picture or os.path.isfile(output):
-        raise UsageError(f"{output}: is a file; several pictures go to a folder")
-    jobs = []
-    for path in inputs:
-        pictures = list(_pictures(path, output))
-        if not pictures and len(inputs) == 1:
-            raise UsageError(f"{path}: holds no pictures")
-        jobs += [Job(source, output / name) for source, name in pictures]
-    return jobs
-
-
-def _is_wanted(job: Job, existing: Existing) -> bool:
-    """Whether the target is to be written; PictureError if it may not be."""
-    if os.path.isdir(job.target):
-        raise PictureError(f"{job.target}: is a folder where {job.source} should go")
-    if not os.path.lexists(job.target):
-        return True
-    if existing == "error":
-        raise PictureError(
-            f"{job.target}: exists already; give --overwrite or --skip-existing, or another -o"
-        )
-    return existing == "overwrite"
-
-
-def _pictures(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
-    """Every picture of a file or folder with its name below the output; not the output's own."""
-    if not os.path.isdir(path):
-        yield path, Path(path.name)
-        return
-    known = {*FORMATS, *UNSUPPORTED}
-    inside = _real(output) + os.sep if _real(output).startswith(_real(path) + os.sep) else None
-    for source in sorted(path.rglob("*")):
-        if source.suffix.lower() not in known or os.path.isdir(source):
+            for entry in os.scandir(folder):
+                part = _PART.fullmatch(entry.name)
+                if part is None or part["name"] not in known:
+                    continue
+                if time.time() - entry.stat().st_mtime >= age:
+                    os.unlink(entry.path)
+        except OSError:
+            # No such folder yet, or somebody else's file: nothing that would stop the work.
             continue
-        if inside is None or not _real(source).startswith(inside):
-            yield source, source.relative_to(path)
-
-
-def _real(path: Path) -> str:
-    # Path.resolve raises on a loop of links; a loop is the reader's to name.
-    return os.path.realpath(path)

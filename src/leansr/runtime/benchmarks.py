@@ -280,7 +280,7 @@ def _entries(folder: Path) -> list[tuple[Path, bool]]:
 
 def _of_no_use(unreadable: list[str]) -> str:
     return (
-        f"has pictures of formats that are not supported yet: {', '.join(unreadable)}; "
+        f"has pictures of formats that are not supported: {', '.join(unreadable)}; "
         f"supported are {', '.join(sorted(FORMATS))}"
     )
 

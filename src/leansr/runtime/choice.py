@@ -1,5 +1,6 @@
 """Which released weights a picture gets: those for clean pictures, or those for photos."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +23,11 @@ class Choice:
 
     kind: Kind
     words: str
+
+
+def is_photo(picture: Picture) -> bool:
+    """Whether photo weights are better for it than clean ones, by its compression."""
+    return picture.jpeg_quality is not None and picture.jpeg_quality <= PHOTO_QUALITY
 
 
 class Upscalers:
@@ -48,6 +54,7 @@ class Upscalers:
         self._input, self._options, self._is_given = input, options, weights is not None
         self._has_photo = (model, scale) in releases("photo")
         self._made: dict[Kind, Upscaler] = {}
+        self._lock = threading.Lock()
 
     def choose(self, picture: Picture) -> Choice:
         """The weights for `picture`."""
@@ -58,7 +65,7 @@ class Upscalers:
         if picture.jpeg_quality is None:
             return Choice("clean", "clean weights, as it is no JPEG that tells its quality")
         seen = f"a JPEG of quality {picture.jpeg_quality}"
-        if picture.jpeg_quality > PHOTO_QUALITY:
+        if not is_photo(picture):
             return Choice("clean", f"clean weights, as it is {seen}, above {PHOTO_QUALITY}")
         if not self._has_photo:
             lack = f"{self.model} x{self.scale} has no photo weights"
@@ -67,6 +74,7 @@ class Upscalers:
 
     def of(self, kind: Kind) -> Upscaler:
         """The upscaler with the weights of a kind."""
-        if kind not in self._made:
-            self._made[kind] = Upscaler(self.model, self.scale, input=kind, **self._options)
-        return self._made[kind]
+        with self._lock:
+            if kind not in self._made:
+                self._made[kind] = Upscaler(self.model, self.scale, input=kind, **self._options)
+            return self._made[kind]

@@ -178,4 +178,6 @@ def _read(path: Path) -> Pixels:
     picture = codecs.read(path)
     if picture.has_alpha:
         raise DataError(f"{path}: a benchmark picture has no alpha channel")
+    if picture.pixels.dtype != np.uint8 or picture.more:
+        raise DataError(f"{path}: is no 8-bit still, which benchmark pictures are")
     return picture.pixels

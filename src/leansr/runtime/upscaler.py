@@ -1,8 +1,11 @@
 """Arrays in, larger arrays out."""
 
+import math
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,33 +13,81 @@ import numpy as np
 
 from leansr import zoo
 from leansr.errors import UsageError, WeightsError
+from leansr.image.alpha import REACH, bled
 from leansr.image.arrays import WHITE, Floats, Pixels, from_unit, to_unit
 from leansr.image.colour import grey_from_luma, grey_luma, rgb_from_ycbcr, ycbcr
-from leansr.image.resize import resize
+from leansr.image.resize import enlarge
+from leansr.image.strips.rows import Source, Window
+from leansr.runtime import memory
+from leansr.runtime.flat import flat
 from leansr.runtime.onnx_session import OnnxSession
-from leansr.runtime.tiling import Span, tiles
+from leansr.runtime.tiling import Span, spans, tiles
+from leansr.zoo.costs import costs
 from leansr.zoo.release import KINDS, Kind, release_of
 
 Backend = Literal["auto", "onnxruntime"]
 BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime")
 
-# LR pixels a side, fastest of 96 to 512 for SESR-M5, whose halo then costs a seventh.
-AUTO_TILE = 256
+# LR pixels a side: fastest of 96 to 512 for SESR-M5, whose halo then costs a seventh. Where the
+# halo is wide, a tile is so many times as wide: 512 for FMEN-S, a fifth faster than 256.
+AUTO_TILE, _TILE_BY_HALO = 256, 16
+# SR pixels of a row of tiles, at most where that leaves tiles of so many LR rows.
+_BAND, _LOWEST = 1 << 25, 32
 # The support of the bicubic kernel that chroma goes up by.
 _CHROMA_HALO = 2
+# LR pixels around a tile of a network that looks at the whole picture. Twice as many change little
+# of what tiles change (`benchmarks/global_tiles.py`).
+_OVERLAP = 32
+# What that script found for BSRN, MDRN and E-RFDN x4 in tiles of 64 and 128 pixels.
+_TILED = (
+    "looks at the whole picture; in tiles it does not, which changes values by 0.1 to 0.4 levels "
+    "of 255 (rms), a few by up to 15"
+)
+# The strides of ESA and of MDRN's branches: a convolution's 2 times a pooling's 3.
+_GRID = 6
 
 Network = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of an LR picture, the first of them its row `low`, and its height and width."""
+
+    pixels: Pixels
+    low: int
+    size: tuple[int, int]
+
+    def seen(self, rows: Span, columns: Span) -> Pixels:
+        """What the network sees of a tile, colour carried on under what is transparent."""
+        reach = _reach(self.pixels.shape[2])
+        height, width = self.size
+        down, across = rows.wider(reach, height), columns.wider(reach, width)
+        around = bled(self.pixels[down.source(self.low), across.source()])
+        return around[rows.source(down.low), columns.source(across.low)]
+
+
+@dataclass(frozen=True)
+class _Started:
+    """Pixels that are whole once all that fills them is done."""
+
+    pixels: Pixels
+    parts: Sequence[Future[None]]
+
+    def result(self) -> Pixels:
+        for part in self.parts:
+            part.result()
+        return self.pixels
 
 
 class Upscaler:
     """A network made ready once, for any number of pictures.
 
     `tile` is the side of the tiles in LR pixels, "auto", or "off" for the whole picture at once;
-    whichever it is, the result is the same to float rounding. A network that looks at the whole
-    picture gets it whole by "auto", and a side is a UsageError. `threads` is all cores if None.
-    `input` says what the arrays are: "clean", or "photo" for those that were compressed (not every
-    model has weights for them). `weights` is an ONNX file of `leansr export` in place of the
-    released ones.
+    whichever it is, the result is the same to float rounding. But a network that looks at the whole
+    picture gets it whole by "auto"; tiles change its result a little, which `caution` then says.
+    `threads` is all cores if None. `input` says what the arrays are: "clean", or "photo" for those
+    that were compressed (not every model has weights for them). `weights` is an ONNX file of
+    `leansr export` in place of the released ones.
     """
 
     def __init__(
@@ -69,65 +120,156 @@ class Upscaler:
         if (self._network.variant, self._network.scale) != (model, scale):
             found = f"{self._network.variant} x{self._network.scale}"
             raise WeightsError(f"{path}: is {found}, not {model} x{scale}")
+        # What there is to be told of the results, None if there is nothing.
+        self.caution = None
         if self._network.halo is None and tile != "off":
-            raise UsageError(
-                f"{model}: looks at the whole picture, and tiles would change the result; "
-                f"use --tile auto or off"
-            )
+            self.caution = f"{model} {_TILED}"
         self._smallest = variant.smallest
+        halo = _OVERLAP if self._network.halo is None else self._network.halo
+        self._halo = max(halo, _CHROMA_HALO)
+        self._grid_step = _GRID if self._network.halo is None else 1
         self.model, self.scale, self.colour = model, scale, variant.colour
-        sides = {"auto": AUTO_TILE, "off": None}
-        self._tile: int | None = tile if isinstance(tile, int) else sides[tile]
+        features = costs()[model, scale].features
+        self._pixel_bytes = memory.tile_bytes(features, scale)
+        self._is_auto = tile == "auto"
+        if tile == "auto":
+            wanted = max(AUTO_TILE, _TILE_BY_HALO * self._halo)
+            tile = memory.tile_side(
+                wanted, self._halo, self._pixel_bytes, self._threads, memory.available()
+            )
+        self._tile: int | None = None if tile == "off" else tile
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """`(H, W)`, `(H, W, 3)` or `(H, W, 4)` scaled up, of the same dtype.
 
         uint8, uint16, or floats in [0, 1]; a fourth channel is alpha, and so is the second of
-        `(H, W, 2)`. Raises ValueError for any other shape, dtype or an empty array.
+        `(H, W, 2)`. Raises ValueError for any other shape, dtype or an empty array, and
+        MemoryError, with what to do, before anything that does not fit into memory is begun.
         """
         _check(pixels)
         if pixels.ndim == 2:
             return self._upscale(pixels[..., None])[..., 0]
         return self._upscale(pixels)
 
-    def _upscale(self, pixels: Pixels) -> Pixels:
-        height, width, channels = pixels.shape
-        if channels in (2, 4) and np.ptp(pixels[..., -1]) == 0:
-            # Opaque must stay opaque to the last level, which no network promises at a border.
-            colours = self._upscale(pixels[..., :-1])
-            alpha = np.full((*colours.shape[:2], 1), pixels[0, 0, -1])
-            return np.concatenate([colours, alpha], axis=2)
-        shape = height * self.scale, width * self.scale, channels
-        result: Pixels = np.empty(shape, pixels.dtype)
-        halo = max(self._network.halo or 0, _CHROMA_HALO)
-        tile = self._tile or max(height, width)
+    def bands(self, source: Source) -> Iterator[Pixels]:
+        """The larger picture from the top, some rows `(., scale * W, C)` at a time.
 
-        def fill(place: tuple[Span, Span]) -> None:
-            rows, columns = place
-            part = self._upscale_tile(to_unit(pixels[rows.source(), columns.source()]))
-            kept = part[rows.kept(self.scale), columns.kept(self.scale)]
-            target = rows.target(self.scale), columns.target(self.scale)
-            result[target] = from_unit(kept, pixels.dtype)
-
+        As many as a row of tiles gives: exactly what the whole picture gives. While the caller has
+        one, the next ones are under way; no more of the picture is in memory.
+        """
+        window = Window(source)
+        height, width, channels = source.height, source.width, window.channels
+        rows, columns = self._grid(height, width)
+        # Enough rows of tiles beside the one that is waited for to keep every thread busy.
+        ahead = -(-self._threads // len(columns))
+        held = rows[: ahead + 2]
+        self._check_memory(held, columns, channels * source.sample.pixels.itemsize)
+        waiting: deque[_Started] = deque()
         with ThreadPoolExecutor(self._threads) as pool:
-            for _ in pool.map(fill, tiles(height, width, tile, halo)):
-                pass
-        return result
+            for span in rows:
+                around = span.wider(_reach(channels), height)
+                pixels = window.rows(around.low, around.high)
+                part = _Part(pixels, around.low, (height, width))
+                waiting.append(self._start(pool, part, [span], columns))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
-    def _upscale_tile(self, unit: Floats) -> Floats:
-        """One tile `(H, W, C)` in [0, 1], its colour and its alpha each by their way."""
-        channels = unit.shape[2]
+    def _upscale(self, pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[:2]
+        rows, columns = self._grid(height, width)
+        self._check_memory(rows, columns, pixels[0, 0].nbytes)
+        with ThreadPoolExecutor(self._threads) as pool:
+            part = _Part(pixels, 0, (height, width))
+            return self._start(pool, part, rows, columns).result()
+
+    def _grid(self, height: int, width: int) -> tuple[list[Span], list[Span]]:
+        """Rows and columns of the tiles of a picture."""
+        tile = self._tile or max(height, width)
+        low = tile
+        if self._is_auto:
+            # Of the widest pictures a row of tiles would take too much memory.
+            low = min(tile, max(_LOWEST, _BAND // (width * self.scale**2)))
+        rows, columns = (
+            spans(side, part, self._halo, self._smallest, self._grid_step)
+            for side, part in ((height, low), (width, tile))
+        )
+        return rows, columns
+
+    def _check_memory(
+        self, rows: Sequence[Span], columns: Sequence[Span], pixel_bytes: int
+    ) -> None:
+        """MemoryError if these rows of tiles and what becomes of them do not fit into memory.
+
+        `pixel_bytes` is what a pixel of the picture takes.
+        """
+        at_once = min(self._threads, len(rows) * len(columns))
+        seen = [max(span.high - span.low for span in side) for side in (rows, columns)]
+        pixels = [side[-1].stop - side[0].start for side in (rows, columns)]
+        work = at_once * math.prod(seen) * self._pixel_bytes
+        result = math.prod(pixels) * self.scale**2 * pixel_bytes
+        free = memory.available()
+        if free is not None and work + result > free:
+            raise MemoryError(
+                f"{memory.in_words(work)} for {at_once} tiles of {seen[1]} x {seen[0]} pixels and "
+                f"{memory.in_words(result)} for the result, of {memory.in_words(free)} that are "
+                f"free; {self._way_out(at_once if work > free else 0)}"
+            )
+
+    def _way_out(self, at_once: int) -> str:
+        """What to do where so many tiles are too much, or with none the result is."""
+        if not at_once:
+            return "write .png or .tif, which go by rows"
+        if self._tile is None:
+            return "use --tile N, like 512"
+        if at_once > 1:
+            return "use fewer --threads"
+        return "use a smaller --tile"
+
+    def _start(
+        self, pool: Executor, part: _Part, rows: Sequence[Span], columns: Sequence[Span]
+    ) -> _Started:
+        """Sets out on rows of tiles of the picture that `part` is of."""
+        top = rows[0].start
+        channels = part.pixels.shape[2]
+        shape = (rows[-1].stop - top) * self.scale, columns[-1].stop * self.scale, channels
+        result: Pixels = np.empty(shape, part.pixels.dtype)
+
+        def fill(rows: Span, columns: Span) -> None:
+            tile = self._upscale_tile(part.seen(rows, columns))
+            target = rows.target(self.scale, top), columns.target(self.scale)
+            result[target] = tile[rows.kept(self.scale), columns.kept(self.scale)]
+
+        return _Started(result, [pool.submit(fill, *place) for place in tiles(rows, columns)])
+
+    def _upscale_tile(self, pixels: Pixels) -> Pixels:
+        """One tile `(H, W, C)`, its colour and its alpha each by their way."""
+        channels = pixels.shape[2]
         colours = 3 if channels >= 3 else 1
-        parts = [self._upscale_rgb(unit[..., :3]) if colours == 3 else self._upscale_grey(unit)]
+        unit = to_unit(pixels[..., :colours])
+        result = self._upscale_rgb(unit) if colours == 3 else self._upscale_grey(unit)
+        parts = [from_unit(result, pixels.dtype)]
         if channels > colours:
-            parts.append(self._upscale_grey(unit[..., colours:]))
+            parts.append(self._upscale_alpha(pixels[..., colours:]))
         return np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
+
+    def _upscale_alpha(self, alpha: Pixels) -> Pixels:
+        """By the network, but where all that it sees is one value, which no network promises to
+        keep to the last level: there opaque stays opaque."""
+        nearest = alpha.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
+        if np.ptp(alpha) == 0:
+            return nearest
+        result = from_unit(self._upscale_grey(to_unit(alpha)), alpha.dtype)
+        is_flat = flat(alpha[..., 0], self._halo)
+        is_flat = is_flat.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
+        return np.where(is_flat[..., None], nearest, result)
 
     def _upscale_rgb(self, rgb: Floats) -> Floats:
         if self.colour == "rgb":
             return self._run(rgb)
         y, chroma = np.split(ycbcr(rgb), [1], axis=2)
-        return rgb_from_ycbcr(np.concatenate([self._run(y), resize(chroma, self.scale)], axis=2))
+        return rgb_from_ycbcr(np.concatenate([self._run(y), enlarge(chroma, self.scale)], axis=2))
 
     def _upscale_grey(self, grey: Floats) -> Floats:
         """The first channel of `grey` as if it were RGB with three equal channels."""
@@ -168,6 +310,11 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _reach(channels: int) -> int:
+    """How far around what the network sees a picture's pixels change it."""
+    return REACH if channels in (2, 4) else 0
 
 
 def _check(pixels: Pixels) -> None:

@@ -9,11 +9,13 @@ from importlib import resources
 @dataclass(frozen=True)
 class Cost:
     """`conv_weights` are the kernels among the `params`; `multi_adds` of convolutions and matrix
-    products for a 1280 x 720 output."""
+    products for a 1280 x 720 output; `features` the bytes of features for each LR pixel at their
+    peak, in floats."""
 
     params: int
     conv_weights: int
     multi_adds: int
+    features: int
 
 
 @cache
@@ -22,7 +24,7 @@ def costs() -> dict[tuple[str, int], Cost]:
     text = (resources.files("leansr.zoo") / "costs.csv").read_text(encoding="utf-8")
     return {
         (row["variant"], int(row["scale"])): Cost(
-            int(row["params"]), int(row["conv_weights"]), int(row["multi_adds"])
+            *(int(row[name]) for name in ("params", "conv_weights", "multi_adds", "features"))
         )
         for row in csv.DictReader(text.splitlines())
     }

@@ -218,9 +218,12 @@ def _decoded(
 
 def _picture(name: str, content: bytes) -> Picture:
     try:
-        return codecs.decode(content, name)
+        picture = codecs.decode(content, name)
     except PictureError as cause:
         raise DataError(str(cause)) from cause
+    if picture.pixels.dtype != np.uint8 or picture.more:
+        raise DataError(f"{name}: is no 8-bit still, which pictures to learn from are")
+    return picture
 
 
 def _rgb(picture: Picture) -> Pixels:

@@ -1,0 +1,81 @@
+"""What a command line names: files, folders, and patterns that the shell left as they are."""
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from leansr.errors import UsageError
+from leansr.image.codecs import FORMATS, UNSUPPORTED
+
+
+def pictures(path: Path, output: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Every picture of a file, folder or pattern, with its name below the output.
+
+    Of a folder and a pattern, files with other suffixes than a picture's are passed over, and so
+    is what lies in the folder `output`. Raises UsageError for a pattern that nothing matches.
+    """
+    if not is_pattern(path):
+        if not os.path.isdir(path):
+            yield path, Path(path.name)
+        else:
+            for source in _walk(path, output):
+                yield source, source.relative_to(path)
+        return
+    matches = sorted(map(Path, glob.glob(os.fspath(path), recursive=True)))
+    if not matches:
+        raise UsageError(f"{path}: no such file, and none that matches it")
+    fixed = _fixed(path)
+    for match in matches:
+        for source in _walk(match, output) if os.path.isdir(match) else [match]:
+            if _is_picture(source):
+                yield source, source.relative_to(fixed)
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether `path` is no file but has what a pattern has: *, ? or [."""
+    return glob.has_magic(os.fspath(path)) and not os.path.lexists(path)
+
+
+def real(path: Path) -> str:
+    """Without symbolic links; of a loop of them, which is the reader's to name, what is there."""
+    return os.path.realpath(path)
+
+
+def _walk(folder: Path, output: Path | None) -> Iterator[Path]:
+    """The pictures below a folder, its own first; folders that cannot be listed as themselves.
+
+    Links to folders are followed, and a folder that is met twice is taken once: by its own name
+    rather than by a link. So loops end.
+    """
+    seen = set()
+    if output is not None and real(output) != real(folder):
+        seen.add(real(output))
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        if real(folder) in seen:
+            continue
+        seen.add(real(folder))
+        try:
+            inside = [folder / name for name in sorted(os.listdir(folder))]
+        except OSError:
+            yield folder
+            continue
+        is_folder = {path: os.path.isdir(path) for path in inside}
+        yield from (path for path in inside if not is_folder[path] and _is_picture(path))
+        folders = [path for path in inside if is_folder[path]]
+        # The last is taken first: those that are no links, by their names.
+        waiting += sorted(folders, key=lambda path: (os.path.islink(path), path), reverse=True)
+
+
+def _is_picture(path: Path) -> bool:
+    # Beside pictures macOS writes such files, which hold none.
+    return path.suffix.lower() in {*FORMATS, *UNSUPPORTED} and not path.name.startswith("._")
+
+
+def _fixed(pattern: Path) -> Path:
+    """The folder that a pattern begins with."""
+    parts = pattern.parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:first])
