@@ -7,7 +7,10 @@ ZOO_DATA ?= ../shared/data/train
 ZOO_VALIDATION ?= ../shared/data/validation
 ZOO := $(shell sed 's/\#.*//' weights/queue.txt)
 
-.PHONY: demo test test-lab test-no-torch fuzz check format docs zoo clean
+# What the package is built from, but for Python.
+NATIVE := hatch_build.py $(wildcard native/*.cpp native/*.h)
+
+.PHONY: demo test test-lab test-no-torch fuzz sanitize check format docs zoo clean
 .NOTPARALLEL: zoo
 
 demo: .venv-demo/ready            ## upscale a photo; needs no torch
@@ -23,6 +26,9 @@ test-no-torch: .venv-core/ready   ## the suite where torch is not installed
 
 fuzz: .venv/ready                 ## damaged picture files, for some ten minutes
 	LEANSR_FUZZ_EXAMPLES=2000 .venv/bin/python -m pytest -q tests/test_codecs_fuzz.py
+
+sanitize:                         ## the native engine against plain loops, under the sanitizers
+	$(MAKE) -C native sanitize
 
 check: .venv/ready
 	.venv/bin/ruff format --check
@@ -49,17 +55,17 @@ zoo/%: .venv/ready
 clean:
 	rm -rf .venv .venv-core .venv-demo
 
-.venv-demo/ready: pyproject.toml constraints.txt
+.venv-demo/ready: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python $(PIP_INSTALL) --editable .
 	touch $@
 
-.venv-core/ready: pyproject.toml constraints.txt
+.venv-core/ready: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv .venv-core
 	.venv-core/bin/python $(PIP_INSTALL) --editable '.[test]'
 	touch $@
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv .venv
 	.venv/bin/python $(PIP_INSTALL) --editable '.[train,formats,plot,perceptual,vela,test,check]'
 	touch $@

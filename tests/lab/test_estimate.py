@@ -4,13 +4,15 @@ import json
 import re
 
 import pytest
+import safetensors.torch
 import torch
 from commands import leansr
+from test_int8 import started
 from traffic_by_hand import FSRCNN_BYTES, FSRCNN_WEIGHTS, M5_BYTES, M5_WEIGHTS, PIXELS
 
 from leansr import zoo
-from leansr.errors import UsageError
-from leansr.lab.measure import peaks
+from leansr.errors import UsageError, WeightsError
+from leansr.lab.measure import peaks, vela
 from leansr.lab.measure.forecast import forecast
 from leansr.lab.measure.hardware import ETHOS_N78
 from leansr.lab.nets import build
@@ -122,12 +124,39 @@ def test_this_cpu_is_measured():
         (["bsrn", "--scale", 4, "--lr-size", "1x1"], "takes 15 pixels a side or more"),
         (["bsrn", "--scale", 4, "--tile", "99x14"], "would get 99x14; give a larger --tile"),
         (["lapar-a", "--tile", "9x1"], "lapar-a: takes 2 pixels a side or more"),
+        (["sesr-m5", "--weights", "w"], "--weights: are what Vela is given of one network"),
+        (["sesr-m5", "--weights", "w", "--vela", "ethos-u65-512"], "and sesr-m5 is in floats"),
+        (["sesr-m5-int8", "--hardware", "cpu", "--threads", "1"], "are those of float32; estimate"),
     ],
 )
 def test_what_a_user_can_do_wrong(arguments, words):
     done = leansr("estimate", *arguments)
     assert words in (done.output if done.exit_code == 2 else str(done.exception))
     assert done.exit_code == 2 or isinstance(done.exception, UsageError)
+
+
+def test_eight_bits_are_what_the_hardware_computes_in():
+    given = ["sesr-m3", "sesr-m3-int8", "--json"]
+    in_floats, in_integers = json.loads(leansr("estimate", *given).stdout)["estimates"]
+    assert {**in_integers, "variant": "sesr-m3"} == in_floats
+
+
+def test_vela_is_given_weights(tmp_path):
+    pytest.importorskip("ethosu")
+    pytest.importorskip("ai_edge_litert")
+    network = started("sesr-m3").deploy()
+    path = tmp_path / "w.safetensors"
+    header = {"variant": "sesr-m3-int8", "scale": "2", "colour": "y"}
+    safetensors.torch.save_file(network.state_dict(), path, header)
+    given = ["--vela", "ethos-u65-512", "--weights", path, "--lr-size", "80x45"]
+    done = leansr("estimate", "sesr-m3-int8", *given)
+    assert done.exit_code == 0, done.output
+    told = vela.compiled(network, (1, 1, 45, 80), "ethos-u65-512")
+    line = f"weights: {told.weight_bytes} bytes, {told.packed_bytes} with biases and scales as Vela"
+    assert line in done.stdout
+    done = leansr("estimate", "sesr-m5-int8", *given)
+    assert isinstance(done.exception, WeightsError)
+    assert "is sesr-m3-int8 x2, not sesr-m5-int8 x2" in str(done.exception)
 
 
 def test_caches_as_linux_lays_them_out(tmp_path):

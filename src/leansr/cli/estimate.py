@@ -1,6 +1,7 @@
 """`leansr estimate`"""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -54,6 +55,11 @@ _LAYERS = {"compute, ms": 13, "DRAM, ms": 10, "DRAM, MB": 10}
 @click.option("--measure", is_flag=True, help="Time the networks too, in ONNX Runtime.")
 @options.threads
 @click.option("--vela", metavar="NPU", help="Ask Arm's compiler too, of an NPU: ethos-u65-512.")
+@click.option(
+    "--weights",
+    type=options.ANY_PATH,
+    help="Of eight bits, FILE.safetensors, for Vela; the released ones if not given.",
+)
 @options.as_json
 def command(
     variants: tuple[str, ...],
@@ -66,6 +72,7 @@ def command(
     measure: bool,
     threads: int | None,
     vela: str | None,
+    weights: Path | None,
     as_json: bool,
 ) -> None:
     """Estimate how long networks take on given hardware, by what they compute and move."""
@@ -76,6 +83,8 @@ def command(
         raise UsageError("--measure and --threads are of this CPU; use --hardware cpu")
     if tile is not None and (measure or vela is not None):
         raise UsageError("--measure and --vela run the whole picture; leave out --tile")
+    if weights is not None and (vela is None or len(rows) > 1):
+        raise UsageError("--weights: are what Vela is given of one network; give --vela NPU and it")
     from leansr.lab.measure.forecast import forecast, hardware_of
     from leansr.lab.measure.roofline import cut_tile
 
@@ -84,7 +93,9 @@ def command(
     size = lr_size[1], lr_size[0]
     side = None if tile is None else cut_tile((tile[1], tile[0]), size)
     measured_on = threads if measure else None
-    found = [forecast(row, scale, size, chosen, side, halo, measured_on, vela) for row in rows]
+    found = [
+        forecast(row, scale, size, chosen, side, halo, measured_on, vela, weights) for row in rows
+    ]
     if as_json:
         options.print_json(
             {
@@ -164,6 +175,11 @@ def _print_compiled(compiled: "Compiled") -> None:
         f"{compiled.macs / 1e9:.2f} GMAC, SRAM {compiled.sram_bytes / 1e6:.2f} MB, "
         f"DRAM {compiled.dram_bytes / 1e6:.2f} MB"
     )
+    if compiled.weight_bytes is not None and compiled.packed_bytes is not None:
+        click.echo(
+            f"  weights: {compiled.weight_bytes} bytes, {compiled.packed_bytes} with biases and "
+            f"scales as Vela packs them"
+        )
     for kind, module in compiled.on_cpu:
         click.echo(f"  not on that NPU, and not in its time: {kind} ({module})")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from leansr.cli import options
+from leansr.cli import litert, options
 from leansr.errors import UsageError
 
 
@@ -44,7 +44,10 @@ from leansr.errors import UsageError
 @click.option("--rate", type=options.Amount(), help="Of qat; 5e-5 if not given.")
 @click.option("--keep", multiple=True, metavar="LAYER", help="Leave in floats; may be repeated.")
 @click.option("--sensitivity", is_flag=True, help="List what each layer costs.")
-@click.option("-o", "--output", type=options.ANY_PATH, metavar="FILE.onnx", help="What is written.")
+@click.option(
+    "-o", "--output", type=options.ANY_PATH, metavar="FILE", help="What is written: .onnx, .tflite."
+)
+@litert.lr_size
 @options.benchmarks
 @click.option("--licence", default="not stated", show_default=True, help="Of these weights.")
 @options.as_json
@@ -62,13 +65,15 @@ def command(
     keep: tuple[str, ...],
     sensitivity: bool,
     output: Path | None,
+    lr_size: tuple[int, int] | None,
     benchmarks: tuple[tuple[str, Path], ...],
     licence: str,
     as_json: bool,
 ) -> None:
     """Make a network of eight bits, which runs in integers.
 
-    Writes FILE.onnx, its tensors FILE.safetensors and its card FILE.json, as `leansr export` does.
+    Writes FILE.onnx, its tensors FILE.safetensors and its card FILE.json, as `leansr export` does;
+    or FILE.tflite alone, for LiteRT.
     """
     of_ptq = {"--calibration": calibration, "--sensitivity": sensitivity}
     of_qat = {"--run": folder, "--validation": validation, "--epochs": epochs, "--rate": rate}
@@ -81,10 +86,14 @@ def command(
         raise UsageError("-o: say where to write to, or ask for --sensitivity")
     if benchmarks and output is None:
         raise UsageError("--benchmark: measures the file that is written; say where to with -o")
-    if output is not None and output.suffix != ".onnx":
-        raise UsageError(f"{output}: a release is written as FILE.onnx")
+    if lr_size is not None and output is None:
+        raise UsageError("--lr-size: is of the file that is written; say where to with -o")
+    if output is not None and output.suffix not in (".onnx", ".tflite"):
+        raise UsageError(f"{output}: a release is written as FILE.onnx, LiteRT's as FILE.tflite")
+    is_litert = output is not None and litert.is_asked_for(output, lr_size, benchmarks)
     if method == "qat" and folder is None:
         raise UsageError("--run: the folder of the run is missing, which it can go on from")
+    from leansr.lab.export import litert as lab_litert
     from leansr.lab.export.release import export
     from leansr.lab.quantize import post_training, training
     from leansr.lab.quantize.sensitivity import sensitivity as measured
@@ -92,13 +101,17 @@ def command(
     found = post_training.source_of(source, scale)
     row = post_training.eight_bit_row(found.variant, scheme, keep)
     told: dict[str, Any] = {"schema": 1, "variant": row.name, "scale": scale}
+    size = litert.size(lr_size)
     if output is not None and folder is not None:
         recipe = training.recipe(found, row, epochs or training.EPOCHS, rate or training.RATE)
         tell = partial(click.echo, err=True)
         weights, number = training.trained(recipe, folder, data, validation, tell)
         if number:
             sys.exit(128 + number)
-        told["card"] = export(weights, row.name, scale, output, dict(benchmarks), licence)
+        if is_litert:
+            told["litert"] = lab_litert.export(weights, row.name, scale, output, size, licence)
+        else:
+            told["card"] = export(weights, row.name, scale, output, dict(benchmarks), licence)
     else:
         crops = post_training.crops_of(data, found.variant, scale)
         how: Any = calibration or "mse"
@@ -106,7 +119,10 @@ def command(
         if sensitivity:
             costs = measured(network, crops, lambda line: click.echo(line, err=True))
             told["sensitivity"] = asdict(costs)
-        if output is not None:
+        if output is not None and is_litert:
+            deployed = network.deploy()
+            told["litert"] = lab_litert.write(deployed, row, scale, size, output, licence)
+        elif output is not None:
             told["card"] = post_training.release(
                 found, network, row, how, data, output, dict(benchmarks), licence
             )
@@ -115,7 +131,9 @@ def command(
         return
     if "sensitivity" in told:
         _print_costs(told["sensitivity"])
-    if output is not None:
+    if output is not None and is_litert:
+        litert.tell(output, told["litert"])
+    elif output is not None:
         _print_card(output, told["card"])
 
 

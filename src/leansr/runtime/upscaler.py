@@ -20,13 +20,15 @@ from leansr.image.resize import enlarge
 from leansr.image.strips.rows import Source, Window
 from leansr.runtime import memory
 from leansr.runtime.flat import flat
+from leansr.runtime.native import NativeSession
 from leansr.runtime.onnx_session import OnnxSession
 from leansr.runtime.tiling import Span, spans, tiles
 from leansr.zoo.costs import costs
 from leansr.zoo.release import KINDS, Kind, release_of
 
-Backend = Literal["auto", "onnxruntime"]
-BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime")
+# auto is ONNX Runtime, which has every network.
+Backend = Literal["auto", "onnxruntime", "native"]
+BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime", "native")
 
 # LR pixels a side: fastest of 96 to 512 for SESR-M5, whose halo then costs a seventh. Where the
 # halo is wide, a tile is so many times as wide: 512 for FMEN-S, a fifth faster than 256.
@@ -87,7 +89,8 @@ class Upscaler:
     picture gets it whole by "auto"; tiles change its result a little, which `caution` then says.
     `threads` is all cores if None. `input` says what the arrays are: "clean", or "photo" for those
     that were compressed (not every model has weights for them). `weights` is an ONNX file of
-    `leansr export` in place of the released ones.
+    `leansr export` in place of the released ones. The backend "native" runs SESR alone, several
+    times as fast, where it was built (docs/native.md).
     """
 
     def __init__(
@@ -116,7 +119,7 @@ class Upscaler:
             tile = "off"
         # Tiles side by side, each on one thread, waste less than a tile's layers split in two:
         # no waiting for each other after every layer (docs/decisions/004).
-        self._network = OnnxSession(path, self._threads if tile == "off" else 1)
+        self._network = _session(backend, path, self._threads if tile == "off" else 1)
         if (self._network.variant, self._network.scale) != (model, scale):
             found = f"{self._network.variant} x{self._network.scale}"
             raise WeightsError(f"{path}: is {found}, not {model} x{scale}")
@@ -303,6 +306,13 @@ def onnx_of(model: str, scale: int, input: Kind, weights: str | Path | None) -> 
             f"released ones"
         )
     return Path(weights)
+
+
+def _session(backend: Backend, onnx: Path, threads: int) -> OnnxSession | NativeSession:
+    """The network of a release, whose tensors lie beside its ONNX file."""
+    if backend == "native":
+        return NativeSession(onnx.with_suffix(".safetensors"), threads)
+    return OnnxSession(onnx, threads)
 
 
 def available_cores() -> int:

@@ -11,6 +11,7 @@ from torch.export import Dim
 from leansr.errors import ExportError
 from leansr.lab.export.agreement import agreement
 from leansr.lab.export.graph import halo
+from leansr.lab.export.whole_prelu import with_whole_prelu
 from leansr.lab.nets.collapse import is_deployed, replaced
 from leansr.lab.quantize.operations import TRANSLATIONS
 from leansr.zoo.variant import Variant
@@ -46,7 +47,7 @@ def to_onnx(network: nn.Module, variant: Variant, scale: int) -> onnx.ModelProto
     """
     if not is_deployed(network):
         raise ExportError(f"{variant.name}: is in its training form; export network.deploy()")
-    model = traced(with_split_prelu(network), variant.channels)
+    model = traced(with_split_prelu(with_whole_prelu(network)), variant.channels)
     facts = {
         "schema": 1,
         "variant": variant.name,

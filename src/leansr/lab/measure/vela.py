@@ -4,7 +4,7 @@ import csv
 import re
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,9 @@ from typing import Any
 from torch import nn
 
 from leansr.errors import MeasureError, UsageError
+from leansr.lab.export.litert_graph import lowered
 from leansr.lab.measure.tflite import placeholder
+from leansr.lab.quantize.int8 import Int8
 
 # Those of ethos-u-vela 5.2.
 NPUS = (
@@ -29,7 +31,9 @@ class Compiled:
     """What Vela says of a network on `npu`: cycles, and bytes moved for one picture.
 
     `on_cpu` are the operators that the NPU does not have, with their modules; they run on the CPU
-    beside it and cost nothing here.
+    beside it and cost nothing here. `weight_bytes` are the kernels that it has, `packed_bytes` what
+    Vela makes of them and of biases and scales; None of a network in floats, whose weights it is
+    not given.
     """
 
     npu: str
@@ -40,6 +44,8 @@ class Compiled:
     macs: int
     sram_bytes: int
     dram_bytes: int
+    weight_bytes: int | None
+    packed_bytes: int | None
     on_cpu: tuple[tuple[str, str], ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -49,9 +55,10 @@ class Compiled:
 def compiled(network: nn.Module, shape: tuple[int, int, int, int], npu: str) -> Compiled:
     """What Vela says of `network`, int8, for a picture of `shape` `(1, C, H, W)`.
 
-    By Vela's default system and memory of that NPU. Raises UsageError for an NPU that it does not
-    know, a network with an operator that is not mapped, or if it is not installed; MeasureError
-    with Vela's last line if it fails.
+    A deployed network of eight bits is given as it is, one in floats by its shapes alone. By Vela's
+    default system and memory of that NPU. Raises UsageError for an NPU that it does not know, a
+    network in floats with an operator that is not mapped, or if it is not installed; ExportError
+    for one of eight bits with such an operator; MeasureError with Vela's last line if it fails.
     """
     if npu not in NPUS:
         raise UsageError(f"{npu}: Vela knows no such NPU; one of {', '.join(NPUS)}")
@@ -60,7 +67,13 @@ def compiled(network: nn.Module, shape: tuple[int, int, int, int], npu: str) -> 
     with TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / "network.tflite"
-        source.write_bytes(placeholder(network, shape))
+        has_weights = isinstance(network, Int8)
+        _, channels, *size = shape
+        source.write_bytes(
+            lowered(network, channels, (size[0], size[1]), "")
+            if isinstance(network, Int8)
+            else placeholder(network, shape)
+        )
         arguments = "-m", "ethosu.vela", source, "--accelerator-config", npu, "--output-dir", folder
         # -P: neither the working directory nor its packages are Vela's.
         ran = subprocess.run(
@@ -74,7 +87,8 @@ def compiled(network: nn.Module, shape: tuple[int, int, int, int], npu: str) -> 
         if ran.returncode or not summaries:
             last = (ran.stderr.strip() or ran.stdout.strip()).rpartition("\n")[2]
             raise MeasureError(f"Vela does not compile this network for {npu} ({last})")
-        return read(summaries[0].read_text(encoding="utf-8"), ran.stdout + ran.stderr, npu)
+        found = read(summaries[0].read_text(encoding="utf-8"), ran.stdout + ran.stderr, npu)
+        return found if has_weights else replace(found, weight_bytes=None, packed_bytes=None)
 
 
 def read(summary: str, log: str, npu: str) -> Compiled:
@@ -89,5 +103,7 @@ def read(summary: str, log: str, npu: str) -> Compiled:
         macs=int(float(row["nn_macs"])),
         sram_bytes=int(float(row["sram_total_bytes"])),
         dram_bytes=int(float(row["dram_total_bytes"])),
+        weight_bytes=int(float(row["total_original_weights"])),
+        packed_bytes=int(float(row["total_npu_encoded_weights"])),
         on_cpu=tuple((kind, module) for kind, module in _ON_CPU.findall(log)),
     )

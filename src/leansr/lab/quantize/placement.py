@@ -81,8 +81,8 @@ def place(network: Network, keep: Sequence[str]) -> Placement:
 
     What is computed in floats is put on a grid where an operation in integers takes it, and what
     those return is put on one before anything else sees it, after ReLU if ReLU follows. Raises
-    UsageError for an operation that is not known, a layer that is applied twice, and a name in
-    `keep` that there is not.
+    UsageError for an operation that is not known, a layer that is applied twice and not kept, and a
+    name in `keep` that there is not.
     """
     placement = Placement(_Tracer().trace(network))
     walk = _Walk(placement, dict(network.named_modules()), keep)
@@ -151,8 +151,11 @@ class _Walk:
     def _take_integer(self, node: fx.Node, inputs: list[fx.Node]) -> None:
         layer = self._layer(node)
         name = str(node.target) if layer is not None else node.name
-        if name in self.placement.layers:
-            raise UsageError(f"{name}: is applied more than once, which has no integer form yet")
+        if name in self.placement.layers and name not in self.keep:
+            raise UsageError(
+                f"{name}: is applied more than once, and has one grid for what it sees; leave it "
+                f"in floats, by --keep {name} or a recipe's network.keep"
+            )
         self.placement.layers[name] = ()
         self.range_of[node] = None
         if name in self.keep:
@@ -251,7 +254,13 @@ class _Walk:
         else:
             found = _METHODS.get(str(node.target))
         if found is None:
-            raise UsageError(f"{node.name}: whether it has integer kernels is not known")
+            is_module = node.op == "call_module"
+            what = f" ({type(self.modules[str(node.target)]).__name__})" if is_module else ""
+            raise UsageError(
+                f"{node.target if is_module else node.name}{what}: has no form of eight bits, nor "
+                f"is it known to stay in floats; of networks that have one, `leansr models` lists "
+                f"NAME-int8"
+            )
         if found == "integer" and len(inputs) == 1 and node.target is not torch.cat:
             return "float"  # with a constant, which has no grid
         return found

@@ -1,0 +1,165 @@
+// The C interface: the only door between the engine and Python (src/leansr/runtime/native.py).
+//
+// What is asked of arrays is checked on the other side; nothing is thrown through this one.
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <string>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
+
+#include "band.h"
+#include "dispatch.h"
+#include "pool.h"
+
+#if defined(_WIN32)
+#define LEANSR_API extern "C" __declspec(dllexport)
+#else
+#define LEANSR_API extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace {
+
+using namespace leansr;
+
+// Rows of a band at most: what strips keep beside them grows with it.
+constexpr int kTallest = 1024;
+// Rows of a band at least, per row that it computes twice.
+constexpr int kRowsPerHalo = 8;
+
+// A forked process has a session's memory, and none of its threads.
+long process() {
+#if defined(_WIN32)
+  return 0;
+#else
+  return getpid();
+#endif
+}
+
+struct Session {
+  Session(const Shape& shape, const float* tensors, const Kernels& kernels, Method method,
+          int threads, size_t cache)
+      : network(shape, tensors, method), kernels(kernels), cache(cache), threads(threads),
+        pool(threads) {}
+
+  std::unique_ptr<Band> take_band() {
+    {
+      const std::lock_guard lock(mutex);
+      if (!bands.empty()) {
+        std::unique_ptr<Band> band = std::move(bands.back());
+        bands.pop_back();
+        return band;
+      }
+    }
+    return std::make_unique<Band>(network, kernels, cache);
+  }
+
+  void give_back(std::unique_ptr<Band> band) {
+    const std::lock_guard lock(mutex);
+    bands.push_back(std::move(band));
+  }
+
+  const Network network;
+  const Kernels& kernels;
+  const size_t cache;
+  const int threads;
+  const long owner = process();
+  Pool pool;
+  std::mutex running, mutex;
+  std::vector<std::unique_ptr<Band>> bands;  // not in use
+};
+
+int bands_of(const Session& session, int height) {
+  const int tall = (height + kTallest - 1) / kTallest;
+  if (session.threads == 1) return tall;
+  const int shortest = kRowsPerHalo * (session.network.shape.blocks + 4);
+  const int fine = height / shortest / session.threads * session.threads;
+  const int wanted = std::min(std::max(fine, session.threads), 4 * session.threads);
+  return std::min(std::max(tall, wanted), height);
+}
+
+}  // namespace
+
+// Of this file; native_library.py refuses a library of another one.
+LEANSR_API int leansr_interface() { return 1; }
+
+// The names of the instruction sets that this processor has, the fastest first.
+LEANSR_API const char* leansr_isas() {
+  static const std::string names = [] {
+    std::string joined;
+    for (const Kernels* row : available_kernels()) {
+      if (!joined.empty()) joined += ',';
+      joined += row->name;
+    }
+    return joined;
+  }();
+  return names.c_str();
+}
+
+// Whether an instruction set has kernels of a method (kernels.h).
+LEANSR_API int leansr_has(const char* isa, int method) {
+  const Kernels* kernels = find_kernels(isa);
+  return kernels && method >= 0 && method < kMethods && kernels->layers[method].body[0];
+}
+
+// Runs multiply-adds in registers; how many, 0 for an unknown instruction set.
+LEANSR_API double leansr_peak(const char* isa, long long rounds) {
+  const Kernels* kernels = find_kernels(isa);
+  return kernels ? kernels->peak(long(rounds)) : 0;
+}
+
+// Null if the network is none that the kernels know, or there is no memory for it. `method` is of
+// kernels.h; `cache` is the bytes that a thread's lines may take, 0 for a share of this
+// processor's second level.
+LEANSR_API void* leansr_create(int channels, int blocks, int scale, int input_residual,
+                               const float* tensors, size_t count, const char* isa, int method,
+                               int threads, size_t cache) {
+  const Shape shape{channels, blocks, scale, input_residual != 0};
+  const Kernels* kernels = find_kernels(isa);
+  if ((channels != 16 && channels != 32) || blocks < 1 || (scale != 2 && scale != 4) ||
+      threads < 1 || !kernels || method < 0 || method >= kMethods ||
+      !kernels->layers[method].body[0] || count != tensor_floats(shape)) {
+    return nullptr;
+  }
+  try {
+    return new Session(shape, tensors, *kernels, Method(method), threads,
+                       cache ? cache : cache_bytes());
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+LEANSR_API void leansr_destroy(void* handle) {
+  auto* session = static_cast<Session*>(handle);
+  // Threads that are not there cannot be waited for.
+  if (session->owner == process()) delete session;
+}
+
+// `lr`, height x width floats, to `sr`, scale times that; pitches are floats from a row to the
+// next. False if there is no memory. Calls of one session from several threads wait for each other
+// if it has threads of its own.
+LEANSR_API int leansr_run(void* handle, const float* lr, int height, int width, long long lr_pitch,
+                          float* sr, long long sr_pitch) {
+  auto& session = *static_cast<Session*>(handle);
+  const Picture picture{lr, sr, long(lr_pitch), long(sr_pitch), height, width};
+  const int bands = bands_of(session, height);
+  std::atomic<bool> is_whole{true};
+  const auto work = [&](int i) {
+    try {
+      std::unique_ptr<Band> band = session.take_band();
+      band->run(picture, int(long(height) * i / bands), int(long(height) * (i + 1) / bands));
+      session.give_back(std::move(band));
+    } catch (const std::bad_alloc&) {
+      is_whole = false;
+    }
+  };
+  if (session.threads == 1 || session.owner != process()) {
+    for (int i = 0; i < bands; i++) work(i);
+  } else {
+    const std::lock_guard lock(session.running);
+    session.pool.run(bands, work);
+  }
+  return is_whole;
+}

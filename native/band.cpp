@@ -1,0 +1,197 @@
+#include "band.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace leansr {
+namespace {
+
+constexpr int kFirstGroup = 4;   // rows that the first layer makes at a time
+constexpr int kStripStep = 48;   // columns: 12 tiles, which fill the kernels' blocks
+
+int rounded_up(int value, int step) { return (value + step - 1) / step * step; }
+
+}  // namespace
+
+Band::Band(const Network& network, const Kernels& kernels, size_t cache)
+    : network_(network),
+      kernels_(kernels),
+      layers_(kernels.layers[network.method]),
+      channels_(network.shape.channels),
+      blocks_(network.shape.blocks),
+      kind_(channels_ == 32),
+      group_(network.method == kDirect ? 1 : 4) {
+  // Kept are the lines from the lowest that a reader still needs to the last that the layer may be
+  // ahead, as it makes whole groups.
+  const int ahead = std::max(blocks_, 1) * group_ + kFirstGroup;  // of the long residual's reader
+  rings_.push_back({std::max(ahead, group_ + kFirstGroup + 1), std::max(2, blocks_), 1, channels_});
+  for (int layer = 1; layer < blocks_; layer++) {
+    rings_.push_back({2 * group_ + 1, 2, 1, channels_});
+  }
+  rings_.push_back({group_ + 4, 4, channels_ / network.per_float, 1});
+  size_t column = group_ * channels_;
+  for (const Ring& ring : rings_) column += size_t(ring.rows) * ring.parts * ring.unit;
+  const int narrowest = rounded_up(shift(blocks_ + 1) + rings_[0].carry + 4, kStripStep);
+  const int fitting = int(cache / (column * sizeof(float))) / kStripStep * kStripStep;
+  strip_ = std::max(fitting, narrowest);
+  widest_ = strip_ + shift(blocks_ + 1);
+  long longest = 0;
+  for (Ring& ring : rings_) {
+    ring.span = long(ring.carry + widest_ + kPad) * ring.unit;
+    ring.lines.resize(ring.rows * ring.pitch());
+    longest = std::max(longest, ring.pitch());
+  }
+  zeros_.resize(longest);
+  scratch_.resize(scratch_floats(channels_));
+  made_.resize(long(group_) * (widest_ + kPad) * channels_);
+  centred_.resize((kFirstGroup + 4) * (widest_ + kPad + 4));
+  quads_.resize(4 * rounded_up(widest_, 16));
+  for (auto* by_layer : {&tops_, &bottoms_, &lefts_, &rights_, &done_}) {
+    by_layer->resize(blocks_ + 2);
+  }
+}
+
+void Band::run(const Picture& picture, int top, int bottom) {
+  picture_ = picture;
+  for (int layer = 0; layer <= blocks_ + 1; layer++) {
+    const int halo = shift(blocks_ + 1) - shift(layer);
+    tops_[layer] = std::max(0, top - halo);
+    bottoms_[layer] = std::min(picture.height, bottom + halo);
+  }
+  if (picture.width > strip_) {
+    for (int layer = 0; layer <= blocks_; layer++) {
+      Ring& ring = rings_[layer];
+      ring.saved.resize(size_t(bottoms_[layer] - tops_[layer]) * ring.carry * channels_);
+    }
+  }
+  for (int from = 0; from < picture.width; from += strip_) {
+    place(from, from + strip_);
+    for (int row = top; row < bottom; row++) last(row);
+  }
+}
+
+void Band::place(int from, int to) {
+  for (int layer = 0; layer <= blocks_ + 1; layer++) {
+    lefts_[layer] = std::max(0, from - shift(layer));
+    rights_[layer] = to < picture_.width ? to - shift(layer) : picture_.width;
+    done_[layer] = tops_[layer];
+  }
+}
+
+// What lies left of the strip: the end of the strip before, or zeros outside of the picture.
+void Band::begin(int layer, int row) {
+  Ring& ring = rings_[layer];
+  const size_t floats = size_t(ring.carry) * ring.unit;
+  const float* saved = ring.saved.data() + (row - tops_[layer]) * floats * ring.parts;
+  for (int part = 0; part < ring.parts; part++) {
+    float* line = ring.line(row) + part * ring.span;
+    if (lefts_[layer] == 0) {
+      std::memset(line, 0, floats * sizeof(float));
+    } else {
+      std::memcpy(line, saved + part * floats, floats * sizeof(float));
+    }
+  }
+}
+
+// Zeros right of the strip, where the kernels have written more than its width.
+void Band::end(int layer, int row) {
+  Ring& ring = rings_[layer];
+  const long width = rights_[layer] - lefts_[layer];
+  const size_t floats = size_t(ring.carry) * ring.unit;
+  float* saved = ring.saved.data() + (row - tops_[layer]) * floats * ring.parts;
+  for (int part = 0; part < ring.parts; part++) {
+    float* line = ring.line(row) + part * ring.span;
+    std::memset(line + (ring.carry + width) * ring.unit, 0, 8 * ring.unit * sizeof(float));
+    if (rights_[layer] < picture_.width) {
+      std::memcpy(saved + part * floats, line + width * ring.unit, floats * sizeof(float));
+    }
+  }
+}
+
+void Band::need(int layer, int until) {
+  until = std::min(until, bottoms_[layer]);
+  while (done_[layer] < until) layer == 0 ? first() : body(layer);
+}
+
+void Band::first() {
+  const int row = done_[0], left = lefts_[0], width = rights_[0] - left;
+  const int rows = std::min(kFirstGroup, bottoms_[0] - row);
+  const long pitch = widest_ + kPad + 4;
+  for (int i = 0; i < rows + 4; i++) {
+    float* line = centred_.data() + i * pitch;
+    const int from = row - 2 + i;
+    std::fill(line, line + pitch, 0.0f);
+    if (from < 0 || from >= picture_.height) continue;
+    const int begin = std::max(0, left - 2), end = std::min(picture_.width, left + width + 2);
+    const float* lr = picture_.lr + from * picture_.lr_pitch;
+    for (int x = begin; x < end; x++) line[x - left + 2] = lr[x] - 0.5f;
+  }
+  for (int i = 0; i < rows; i++) {
+    begin(0, row + i);
+    FirstRow lines{{}, rings_[0].line(row + i) + rings_[0].carry * channels_, width};
+    for (int dy = 0; dy < 5; dy++) lines.in[dy] = centred_.data() + (i + dy) * pitch;
+    kernels_.first[kind_](lines, network_.first_kernel.data(), network_.first_bias.data());
+    end(0, row + i);
+  }
+  done_[0] += rows;
+}
+
+// The line of what `layer` makes, from the column on that its reader starts at; zeros outside of
+// the picture and from row `end` on.
+const float* Band::input(int layer, int row, int end) {
+  if (row < 0 || row >= std::min(end, picture_.height)) return zeros_.data();
+  Ring& ring = rings_[layer];
+  const int radius = shift(layer + 1) - shift(layer);
+  const int from = lefts_[layer + 1] - radius - lefts_[layer] + ring.carry;
+  return ring.line(row) + from * ring.unit;
+}
+
+void Band::body(int layer) {
+  const int row = done_[layer], rows = std::min(group_, bottoms_[layer] - row);
+  need(layer - 1, row + rows + 1);
+  BodyRows lines{};
+  lines.width = rights_[layer] - lefts_[layer];
+  for (int i = 0; i < group_ + 2; i++) lines.in[i] = input(layer - 1, row - 1 + i, row + rows + 1);
+  const bool is_deepest = layer == blocks_;
+  for (int i = 0; i < group_; i++) {
+    lines.out[i] = made_.data() + long(i) * (widest_ + kPad) * channels_;
+    if (is_deepest) {
+      const int from = rings_[0].carry + lefts_[layer] - lefts_[0];
+      lines.add[i] = i < rows ? rings_[0].line(row + i) + from * channels_ : zeros_.data();
+    } else if (i < rows) {
+      begin(layer, row + i);
+      lines.out[i] = rings_[layer].line(row + i) + rings_[layer].carry * channels_;
+    }
+  }
+  layers_.body[kind_](lines, network_.body(layer - 1), scratch_.data());
+  for (int i = 0; i < rows; i++) {
+    if (is_deepest) {
+      begin(layer, row + i);
+      layers_.planes[kind_](lines.out[i], rings_[layer].line(row + i) + rings_[layer].carry,
+                            rings_[layer].span, lines.width);
+    }
+    end(layer, row + i);
+  }
+  done_[layer] += rows;
+}
+
+void Band::last(int row) {
+  need(blocks_, row + 3);
+  const int left = lefts_[blocks_ + 1], scale = network_.shape.scale;
+  LastRow lines{{}, size_t(rings_[blocks_].span), nullptr, nullptr, quads_.data(),
+                rights_[blocks_ + 1] - left};
+  for (int dy = 0; dy < 5; dy++) lines.in[dy] = input(blocks_, row - 2 + dy, row + 3);
+  Spread to{quads_.data(), rounded_up(lines.width, 16), lines.width, nullptr, nullptr,
+            picture_.sr_pitch};
+  if (network_.shape.input_residual) to.lr = picture_.lr + row * picture_.lr_pitch + left;
+  for (int part = 0; part < scale * scale / 4; part++) {
+    lines.kernel = network_.last(part);
+    lines.bias = network_.last_bias.data() + 4 * part;
+    layers_.last[kind_](lines);
+    const long first_row = long(row) * scale + part;
+    to.sr = picture_.sr + first_row * picture_.sr_pitch + long(left) * scale;
+    kernels_.spread[scale == 4](to);
+  }
+}
+
+}  // namespace leansr

@@ -1,0 +1,62 @@
+// A band of a picture's rows through the whole network, strip by strip.
+#pragma once
+
+#include <vector>
+
+#include "network.h"
+
+namespace leansr {
+
+struct Picture {
+  const float* lr;          // luma in [0, 1]
+  float* sr;                // scale times as large
+  long lr_pitch, sr_pitch;  // floats from a row to the next
+  int height, width;
+};
+
+// What a thread works in: for every layer the few lines of its output that are still to be read.
+//
+// Layer 0 is the first convolution, then come the blocks, and the last convolution is not kept.
+// A strip of layer k ends k columns left of the strip of layer 0, since that is where its inputs
+// end; the columns that the next strip needs again are kept beside it, so none is computed twice.
+class Band {
+ public:
+  // Strips are as wide as fits `cache` bytes.
+  Band(const Network& network, const Kernels& kernels, size_t cache);
+
+  // Makes rows [top, bottom), in LR pixels, of the picture.
+  void run(const Picture& picture, int top, int bottom);
+
+ private:
+  // The last lines of a layer's output. A line is one part of pixels, or a part for each channel.
+  struct Ring {
+    int rows, carry, parts, unit;  // unit: floats of a part per column
+    long span = 0;                 // floats of a part
+    Floats lines{}, saved{};
+
+    long pitch() const { return span * parts; }
+    float* line(int row) { return lines.data() + row % rows * pitch(); }
+  };
+
+  int shift(int layer) const { return layer > blocks_ ? blocks_ + 2 : layer; }
+  void place(int from, int to);
+  void begin(int layer, int row);
+  void end(int layer, int row);
+  void need(int layer, int until);
+  void first();
+  void body(int layer);
+  void last(int row);
+  const float* input(int layer, int row, int end);
+
+  const Network& network_;
+  const Kernels& kernels_;
+  const Layers& layers_;
+  const int channels_, blocks_, kind_, group_;
+  int strip_, widest_;
+  std::vector<Ring> rings_;
+  std::vector<int> tops_, bottoms_, lefts_, rights_, done_;  // rows and columns by layer
+  Floats zeros_, scratch_, made_, centred_, quads_;
+  Picture picture_{};
+};
+
+}  // namespace leansr

@@ -1,0 +1,84 @@
+// The table of kernels: one row per instruction set, filled by kernels.cpp.
+//
+// Features are rows of pixels, `channels` floats a pixel (16 or 32). The last layer reads planes
+// instead: a row of floats for each channel, or of pairs of bfloat16 for every two.
+#pragma once
+
+#include <cstddef>
+
+namespace leansr {
+
+constexpr int kPad = 32;        // pixels that kernels may read or write right of a row's end
+constexpr int kMaxTiles = 24;   // tiles of 4 x 4 that the Winograd kernel works on at a time
+constexpr int kProducts = 36;   // products of a tile
+constexpr int kMaxGroup = 4;    // rows that a kernel makes at a time, at most
+
+// What one call of a 3 x 3 kernel reads and writes: `group` rows of `width` pixels.
+struct BodyRows {
+  const float* in[kMaxGroup + 2];  // pixel -1 of the row above the first, and so on
+  float* out[kMaxGroup];           // pixel 0; up to kPad pixels past `width` are overwritten
+  const float* add[kMaxGroup];     // what is added after the activation, or null
+  int width;
+};
+
+struct BodyWeights {
+  const float* kernel;  // [tap or product][input][output]
+  const float* bias;
+  const float* slope;  // of the activation below zero; all 0 is ReLU
+};
+
+struct FirstRow {
+  const float* in[5];  // pixel -2 of the five rows, 0.5 taken off
+  float* out;
+  int width;
+};
+
+struct LastRow {
+  const float* in[5];  // pixel -2 of the first plane of the five rows
+  size_t plane;        // floats from a plane to the next
+  const float* kernel;  // [row][channel or pair][column][output of 4]
+  const float* bias;    // of 4
+  float* out;           // [4][width rounded up to 16]
+  int width;
+};
+
+// Floats of scratch that a kernel of so many channels needs.
+constexpr size_t scratch_floats(int channels) {
+  return size_t(kProducts + 1) * kMaxTiles * channels;
+}
+
+// Four outputs of pixels to where they lie in the picture.
+struct Spread {
+  const float* quads;  // [4][pitch]
+  int pitch, width;
+  const float* lr;  // what is added to all outputs of a pixel, or null
+  float* sr;        // the first row, at the first pixel
+  long sr_pitch;
+};
+
+using BodyKernel = void (*)(const BodyRows&, const BodyWeights&, float* scratch);
+
+// How the body and the last layer are computed.
+enum Method {
+  kDirect,    // as they are written
+  kWinograd,  // 3 x 3 by F(4 x 4, 3 x 3), four rows at a time
+  kBf16,      // the same with products of bfloat16; two channels lie where a float would
+  kMethods,
+};
+
+// Of 16 and of 32 channels.
+struct Layers {
+  BodyKernel body[2];
+  void (*planes[2])(const float* row, float* planes, size_t plane, int width);
+  void (*last[2])(const LastRow&);
+};
+
+struct Kernels {
+  const char* name;
+  void (*first[2])(const FirstRow&, const float* kernel, const float* bias);
+  void (*spread[2])(const Spread&);  // to 2 rows of 2 a pixel (x2), to a row of 4 (x4)
+  Layers layers[kMethods];           // nulls where this instruction set has none
+  double (*peak)(long rounds);       // runs multiply-adds in registers; returns how many
+};
+
+}  // namespace leansr

@@ -1,0 +1,103 @@
+"""A SESR of any weights in the native engine: luma in, luma out."""
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+
+from leansr.errors import UsageError
+from leansr.image.arrays import Floats
+from leansr.runtime.native_library import METHODS, Method, built, instruction_sets, methods
+
+# Outputs of a layer that the kernels are written for.
+CHANNELS = (16, 32)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a SESR is besides its tensors; `channels` and `blocks` are the paper's f and m."""
+
+    channels: int
+    blocks: int
+    scale: int
+    input_residual: bool = True
+
+    def __post_init__(self) -> None:
+        if self.channels not in CHANNELS or self.blocks < 1 or self.scale not in (2, 4):
+            raise ValueError(f"the native engine has no kernels for {self}")
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor, in the order in which the engine wants them."""
+        f, outputs = self.channels, self.scale**2
+        shapes: dict[str, tuple[int, ...]] = {"first.weight": (f, 1, 5, 5), "first.bias": (f,)}
+        for block in range(self.blocks):
+            conv, activation = f"body.{2 * block}", f"body.{2 * block + 1}"
+            shapes |= {f"{conv}.weight": (f, f, 3, 3), f"{conv}.bias": (f,)}
+            shapes |= {f"{activation}.weight": (f,)}
+        return shapes | {"last.weight": (outputs, f, 5, 5), "last.bias": (outputs,)}
+
+    @property
+    def halo(self) -> int:
+        """LR pixels around an output pixel's own: 5 x 5 at both ends, 3 x 3 between them."""
+        return self.blocks + 4
+
+
+class Engine:
+    """Luma `(H, W)` float32 to `(scale * H, scale * W)`, not clipped.
+
+    `values` are the tensors of `shape.tensors()` one after another; the slopes of ReLU are 0.
+    `threads` share the rows of a picture. `isa` is one of `instruction_sets()`, the fastest if
+    None, and `method` one of `methods(isa)`. `cache` is how many bytes of lines a thread works in,
+    0 for a share of the processor's second level; on it and on `threads` the result depends by
+    rounding alone. Several Python threads may call one engine. UsageError where none is built, or
+    for an unknown `isa` or `method`.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        values: Floats,
+        threads: int,
+        *,
+        isa: str | None = None,
+        method: Method = "winograd",
+        cache: int = 0,
+    ) -> None:
+        self._library = built()
+        isa = instruction_sets()[0] if isa is None else isa
+        if method not in methods(isa):
+            raise UsageError(f"{method}: {isa} has {', '.join(methods(isa))}")
+        if threads < 1:
+            raise UsageError(f"threads are 1 or more, not {threads}")
+        wanted = sum(int(np.prod(tensor)) for tensor in shape.tensors().values())
+        if values.shape != (wanted,) or values.dtype != np.float32:
+            raise ValueError(f"{wanted} float32 are wanted, not {values.dtype} of {values.shape}")
+        values = np.ascontiguousarray(values)
+        self._scale = shape.scale
+        self._handle = self._library.leansr_create(
+            *(shape.channels, shape.blocks, shape.scale, shape.input_residual),
+            *(values.ctypes.data, values.size, isa.encode(), METHODS.index(method), threads, cache),
+        )
+        if not self._handle:
+            raise MemoryError(f"no memory for {values.size} weights")
+
+    def __call__(self, lr: Floats) -> Floats:
+        """Rows may be any distance apart; what is laid out in another way is copied first."""
+        if lr.ndim != 2 or 0 in lr.shape:
+            raise ValueError(f"lr is (H, W), not {lr.shape}")
+        if lr.dtype != np.float32 or lr.strides[1] != 4 or lr.strides[0] % 4:
+            lr = np.ascontiguousarray(lr, np.float32)
+        height, width = lr.shape
+        sr: Floats = np.empty((height * self._scale, width * self._scale), np.float32)
+        is_whole = self._library.leansr_run(
+            *(self._handle, lr.ctypes.data, height, width, lr.strides[0] // 4),
+            *(sr.ctypes.data, sr.strides[0] // 4),
+        )
+        if not is_whole:
+            raise MemoryError(f"no memory for the lines of {width} x {height} pixels")
+        return sr
+
+    def __del__(self) -> None:
+        # An __init__ that raised has left nothing to free.
+        if handle := getattr(self, "_handle", None):
+            self._library.leansr_destroy(ctypes.c_void_p(handle))

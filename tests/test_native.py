@@ -1,0 +1,308 @@
+"""The native engine equals plain loops, and ONNX Runtime on the releases."""
+
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from leansr import zoo
+from leansr.errors import UsageError, WeightsError
+from leansr.image.colour import ycbcr
+from leansr.image.resize import resize
+from leansr.runtime.native import NativeSession, can_run
+from leansr.runtime.native_engine import CHANNELS, Engine, Shape
+from leansr.runtime.native_library import (
+    instruction_sets,
+    is_built,
+    methods,
+    multiply_adds,
+)
+from leansr.runtime.onnx_session import OnnxSession
+from leansr.runtime.upscaler import Upscaler
+from leansr.zoo.release import every_release, release_of
+from leansr.zoo.tensors import read_tensors
+
+pytestmark = pytest.mark.skipif(not is_built(), reason="the native engine was not built")
+
+ISAS = instruction_sets() if is_built() else []
+EVERY = [(isa, method) for isa in ISAS for method in methods(isa)]
+RELEASES = [r for r in every_release() if can_run(zoo.find(r.variant, r.scale))]
+
+
+def by_name(shape, values):
+    parts, at = {}, 0
+    for name, size in shape.tensors().items():
+        count = int(np.prod(size))
+        parts[name] = values[at : at + count].reshape(size).astype(np.float64)
+        at += count
+    return parts
+
+
+def convolution(x, weight, bias):
+    """`(C, H, W)` with zeros around it, tap by tap."""
+    radius = weight.shape[-1] // 2
+    height, width = x.shape[1:]
+    padded = np.pad(x, [(0, 0), (radius, radius), (radius, radius)])
+    sums = np.tile(bias[:, None, None], (1, height, width))
+    for dy in range(2 * radius + 1):
+        for dx in range(2 * radius + 1):
+            window = padded[:, dy : dy + height, dx : dx + width]
+            sums += np.einsum("oc,chw->ohw", weight[:, :, dy, dx], window)
+    return sums
+
+
+def shuffled(x):
+    """PixelShuffle(2)."""
+    channels, height, width = x.shape
+    blocks = x.reshape(channels // 4, 2, 2, height, width).transpose(0, 3, 1, 4, 2)
+    return blocks.reshape(channels // 4, 2 * height, 2 * width)
+
+
+def plain(shape, values, lr):
+    """SESR in float64, as its figure is drawn."""
+    tensors = by_name(shape, values)
+    shallow = convolution(lr[None] - 0.5, tensors["first.weight"], tensors["first.bias"])
+    deep = shallow
+    for block in range(shape.blocks):
+        conv, slope = f"body.{2 * block}", tensors[f"body.{2 * block + 1}.weight"]
+        deep = convolution(deep, tensors[f"{conv}.weight"], tensors[f"{conv}.bias"])
+        deep = np.where(deep > 0, deep, slope[:, None, None] * deep)
+    sr = convolution(deep + shallow, tensors["last.weight"], tensors["last.bias"])
+    sr = sr + lr if shape.input_residual else sr
+    for _ in range(shape.scale // 2):
+        sr = shuffled(sr)
+    return sr[0]
+
+
+def random_values(shape, seed, activation):
+    """Weights that keep features at the size of the picture, as trained ones do."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for name, size in shape.tensors().items():
+        if len(size) == 4:
+            parts.append(rng.normal(0, np.prod(size[1:]) ** -0.5, size))
+        elif len(size) == 1 and name.endswith("bias"):
+            parts.append(rng.normal(0, 0.1, size))
+        else:
+            parts.append(rng.uniform(-0.5, 1.5, size) * (activation == "prelu"))
+    return np.concatenate([part.ravel() for part in parts]).astype(np.float32)
+
+
+def assert_near(sr, expected, method):
+    """bfloat16 has 8 bits; a pixel in a wrong place is as wrong as the picture is large."""
+    atol = 1e-4 if method != "bf16" else 0.1 * max(1, np.abs(expected).max())
+    np.testing.assert_allclose(sr, expected, rtol=1e-4, atol=atol)
+
+
+shapes = st.builds(
+    Shape,
+    channels=st.sampled_from(CHANNELS),
+    blocks=st.integers(1, 6),
+    scale=st.sampled_from([2, 4]),
+    input_residual=st.booleans(),
+)
+# One pixel, thin, odd, and wider than the narrowest strip, which is 48 columns.
+sides = st.one_of(st.integers(1, 12), st.integers(1, 160))
+
+
+@settings(max_examples=60)
+@given(
+    shape=shapes,
+    height=sides,
+    width=sides,
+    threads=st.integers(1, 3),
+    way=st.sampled_from(EVERY or [("", "")]),
+    activation=st.sampled_from(["prelu", "relu"]),
+    cache=st.sampled_from([0, 1]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_equals_plain_loops(shape, height, width, threads, way, activation, cache, seed):
+    values = random_values(shape, seed, activation)
+    lr = np.random.default_rng(seed).random((height, width), np.float32)
+    isa, method = way
+    engine = Engine(shape, values, threads, isa=isa, method=method, cache=cache)
+    assert_near(engine(lr), plain(shape, values, lr.astype(np.float64)), method)
+    np.testing.assert_array_equal(engine(lr), engine(lr))
+
+
+@pytest.mark.parametrize(("isa", "method"), EVERY)
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("width", [47, 48, 49, 95, 96, 97, 143, 150, 200])
+def test_widths_around_the_ends_of_strips(isa, method, channels, width):
+    shape = Shape(channels, 2, 2)
+    values = random_values(shape, width, "prelu")
+    lr = np.random.default_rng(width).random((9, width), np.float32)
+    narrow = Engine(shape, values, 1, isa=isa, method=method, cache=1)(lr)
+    assert_near(narrow, plain(shape, values, lr.astype(float)), method)
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda r: r.tensors.stem)
+def test_releases_equal_onnx_runtime(release, photo):
+    lr = np.ascontiguousarray(photo[:90, :123, :1] / np.float32(255))
+    ours, theirs = NativeSession(release.tensors, 2), OnnxSession(release.onnx, 1)
+    assert (ours.variant, ours.scale, ours.halo) == (theirs.variant, theirs.scale, theirs.halo)
+    np.testing.assert_allclose(ours(lr), theirs(lr), atol=1e-4)
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not any(m == "bf16" for _, m in EVERY), reason="this processor has no bfloat16")
+@pytest.mark.parametrize("variant", ["sesr-m5", "sesr-m11"])
+@pytest.mark.parametrize("benchmark", ["Set5", "Set14"])
+def test_bfloat16_costs_a_hundredth_of_a_decibel(shared_data, variant, benchmark):
+    release = release_of(variant, 2)
+    sessions = [NativeSession(release.tensors, 1, method=m) for m in ("winograd", "bf16")]
+    psnr = []
+    for path in sorted((shared_data / "benchmarks" / benchmark / "x2" / "HR").glob("*.png")):
+        hr = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
+        hr = ycbcr(hr[: len(hr) // 2 * 2, : hr.shape[1] // 2 * 2])[..., :1]
+        lr = resize(hr, Fraction(1, 2)).astype(np.float32)
+        apart = [np.round(session(lr) * 255) / 255 - hr for session in sessions]
+        psnr.append([-10 * np.log10(np.mean(np.square(a[2:-2, 2:-2]))) for a in apart])
+    floats, pairs = np.mean(psnr, axis=0)
+    assert floats > 30
+    assert abs(pairs - floats) < 0.01
+
+
+def test_every_released_sesr_can_be_run():
+    assert {r.variant for r in RELEASES} == {
+        r.variant for r in every_release() if zoo.find(r.variant, r.scale).family == "sesr"
+    }
+
+
+def test_borders_are_zeros_of_every_layer():
+    """A strip cut out of a picture differs at its edge, and only within the halo."""
+    shape = Shape(16, 3, 2)
+    engine = Engine(shape, random_values(shape, 1, "prelu"), 1)
+    lr = np.random.default_rng(1).random((60, 60), np.float32)
+    whole, part = engine(lr)[:, 40:], engine(lr[:, 20:])
+    halo = 2 * shape.halo
+    np.testing.assert_allclose(whole[:, halo:], part[:, halo:], atol=1e-5)
+    assert np.abs(whole[:, :2] - part[:, :2]).max() > 1e-3
+
+
+def test_arrays_of_any_layout():
+    shape = Shape(16, 1, 2)
+    engine = Engine(shape, random_values(shape, 2, "prelu"), 1)
+    lr = np.random.default_rng(2).random((40, 60), np.float32)
+    expected = engine(np.ascontiguousarray(lr[4:20, 7:40]))
+    np.testing.assert_array_equal(engine(lr[4:20, 7:40]), expected)
+    np.testing.assert_array_equal(engine(np.asfortranarray(lr)[4:20, 7:40]), expected)
+    np.testing.assert_array_equal(engine(lr[::-1][::-1].astype(np.float64)[4:20, 7:40]), expected)
+    np.testing.assert_array_equal(engine(lr[::-1]), engine(lr[::-1].copy()))
+
+
+def test_several_callers_at_once():
+    shape = Shape(16, 3, 2)
+    values = random_values(shape, 3, "prelu")
+    pictures = np.random.default_rng(3).random((12, 70, 90), np.float32)
+    for threads in (1, 3):
+        engine = Engine(shape, values, threads)
+        alone = [engine(lr) for lr in pictures]
+        with ThreadPoolExecutor(4) as pool:
+            for one, other in zip(alone, pool.map(engine, pictures), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def _answer(engine, lr, queue):
+    queue.put(engine(lr))
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here"
+)
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_goes_on_alone():
+    shape = Shape(16, 1, 2)
+    engine = Engine(shape, random_values(shape, 4, "prelu"), 3)
+    lr = np.random.default_rng(4).random((80, 30), np.float32)
+    expected = engine(lr)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=_answer, args=(engine, lr, queue))
+    process.start()
+    np.testing.assert_array_equal(queue.get(timeout=60), expected)
+    process.join()
+    assert process.exitcode == 0
+
+
+def test_what_the_engine_refuses():
+    shape = Shape(16, 1, 2)
+    values = random_values(shape, 5, "prelu")
+    with pytest.raises(UsageError, match="mmx: is none of"):
+        Engine(shape, values, 1, isa="mmx")
+    with pytest.raises(UsageError, match="mmx: is none of"):
+        multiply_adds("mmx", 1)
+    with pytest.raises(UsageError, match="int8: portable has direct, winograd"):
+        Engine(shape, values, 1, isa="portable", method="int8")
+    with pytest.raises(UsageError, match="threads are 1 or more, not 0"):
+        Engine(shape, values, 0)
+    with pytest.raises(ValueError, match="float32 are wanted"):
+        Engine(shape, values[:-1], 1)
+    for arguments in ((24, 1, 2), (16, 0, 2), (16, 1, 3)):
+        with pytest.raises(ValueError, match="no kernels for"):
+            Shape(*arguments)
+    engine = Engine(shape, values, 1)
+    for size in ((0, 3), (3, 0), (3, 3, 1)):
+        with pytest.raises(ValueError, match="lr is"):
+            engine(np.zeros(size, np.float32))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_peak_counts_what_it_runs(isa):
+    assert multiply_adds(isa, 2000) == 2 * multiply_adds(isa, 1000) >= 2000 * 12 * 4
+
+
+def rewritten(tmp_path, change):
+    """The released SESR-M3 with its header changed."""
+    content = next(r for r in RELEASES if r.variant == "sesr-m3").tensors.read_bytes()
+    path = tmp_path / "changed.safetensors"
+    path.write_bytes(change(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda c: c.replace(b"sesr-m3", b"sesr-m9"), WeightsError, "metadata is damaged"),
+        (lambda c: c.replace(b"sesr-m3", b"sesr-m5"), WeightsError, r"missing, .* body\.6\.bias"),
+        (lambda c: c.replace(b"sesr-m3", b"bsrn-s "[:7]), WeightsError, "metadata is damaged"),
+        (lambda c: c.replace(b"last.bias", b"lost.bias"), WeightsError, "last.bias, lost.bias"),
+        (lambda c: c.replace(b"body.1.w", b"body.9.w"), WeightsError, r"body\.1\.weight"),
+        (lambda c: c[:3000], WeightsError, "cannot be read"),
+        (lambda c: b"", WeightsError, "cannot be read"),
+    ],
+)
+def test_files_that_are_not_what_they_say(tmp_path, change, error, message):
+    with pytest.raises(error, match=f"changed.safetensors: .*{message}"):
+        NativeSession(rewritten(tmp_path, change), 1)
+
+
+def test_other_networks_are_refused():
+    release = next(r for r in every_release() if r.variant == "fmen-s")
+    assert not can_run(zoo.find("fmen-s", 4))
+    with pytest.raises(UsageError, match="fmen-s: the native engine runs SESR alone"):
+        NativeSession(release.tensors, 1)
+
+
+def test_tensor_files_are_read_as_safetensors_reads_them():
+    numpy_reader = pytest.importorskip("safetensors.numpy")
+    for release in every_release():
+        ours, theirs = read_tensors(release.tensors), numpy_reader.load_file(release.tensors)
+        assert ours.tensors.keys() == theirs.keys()
+        assert ours.metadata["variant"] == release.variant
+        for name, values in theirs.items():
+            np.testing.assert_array_equal(ours.tensors[name], values)
+
+
+@pytest.mark.parametrize(("tile", "threads"), [("auto", 1), (40, 2), ("off", 2)])
+def test_pictures_come_out_as_by_onnx_runtime(photo, tile, threads):
+    pixels = photo[:90, :70]
+    expected = Upscaler()(pixels).astype(int)
+    apart = np.abs(Upscaler(backend="native", tile=tile, threads=threads)(pixels) - expected)
+    assert apart.max() <= 1
+    assert np.mean(apart > 0) <= 1e-3
