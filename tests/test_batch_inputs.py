@@ -115,6 +115,31 @@ def test_the_output_is_not_an_input_by_a_link_either(tree):
     assert "alias/large/b.png" not in planned(tree, "alias", output="in/large")
 
 
+@pytest.mark.parametrize("pattern", ["in/*", "in/**", "in/**/*.png", "*/*.png", "in/***.png"])
+def test_patterns_do_not_take_their_own_outputs(tree, pattern):
+    first = planned(tree, pattern, output="in/large")
+    lay(tree, *first.values())
+    assert planned(tree, pattern, output="in/large") == first
+    assert first
+
+
+def test_a_pattern_in_the_output_itself(tree):
+    assert planned(tree, "in/s/*.png", output="in") == {"in/s/c.png": "in/c.png"}
+
+
+def test_patterns_with_loops_end(tree):
+    for name in ("l", "r"):
+        (tree / "in" / name).symlink_to(tree / "in", target_is_directory=True)
+    assert planned(tree, "in/**/*.jpg") == {"in/a.jpg": "out/a.jpg"}
+    assert len(planned(tree, "in/*")) <= 4 * 3
+
+
+def test_patterns_pass_hidden_names_over(tree):
+    lay(tree, "in/.h.png", "in/.d/e.png")
+    assert set(planned(tree, "in/**/*.png")) == {"in/b.png", "in/s/c.png", "in/s/t/d.png"}
+    assert set(planned(tree, "in/.*.png")) == {"in/.h.png"}
+
+
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="no such names there")
 def test_odd_names(tmp_path):
     names = [*ODD, BYTES]

@@ -1,6 +1,8 @@
 """Stages that overlap: every item once, in order, within the room, whatever fails."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 from hypothesis import given
@@ -132,3 +134,25 @@ def test_nobody_enters_a_closed_room():
     waiting.start()
     with pytest.raises(StoppedError):
         room.enter(0.5)
+
+
+@pytest.mark.parametrize("stage", ["admit", "load", "enlarge", "save"])
+def test_errors_that_wait_hold_no_picture(stage):
+    class Large:
+        pass
+
+    held = []
+
+    def fail(*arguments):
+        large = Large()
+        held.append(weakref.ref(large))
+        try:
+            raise OSError("cut off")
+        except OSError as cause:
+            raise PictureError("a.png: is damaged") from cause
+
+    (error,) = run([0], plain(**{stage: fail}))
+    gc.collect()
+    assert str(error) == "a.png: is damaged"
+    assert str(error.__cause__) == "cut off"
+    assert held[0]() is None

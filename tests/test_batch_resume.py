@@ -3,15 +3,20 @@
 import io
 import json
 import os
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from leansr.errors import DataError
+from leansr import Upscaler
+from leansr.errors import DataError, PictureError
 from leansr.image import codecs
+from leansr.image.codecs import encoding
 from leansr.runtime import batch, files
+from leansr.runtime.line import Line
 from leansr.runtime.manifest import MANIFEST, Manifest
 from leansr.runtime.route import Route
 from leansr.runtime.size import wanted
@@ -121,7 +126,7 @@ def test_lines_that_are_none(source):
     assert go_on(source) == every("done before")
     for line in ('{"schema": 2}', '{"schema": 1, "colour": "red"}', "[]", "1"):
         path.write_text(good + line + "\n")
-        with pytest.raises(DataError, match=rf"{MANIFEST}: line 7 is none of a manifest"):
+        with pytest.raises(DataError, match=rf"{MANIFEST}: line 4 is none of a manifest"):
             go_on(source)
     assert all(json.loads(line)["schema"] == 1 for line in good.splitlines())
 
@@ -156,3 +161,72 @@ def test_pictures_that_go_by_rows(source, monkeypatch):
         codecs.read(out / "a.png").pixels,
     )
     assert go_on(source) == every("done before")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_what_is_no_file_is_not_waited_for(source):
+    os.mkfifo(source / "d.png")
+    assert go_on(source) == every("done") | {"d": "failed"}
+
+
+def test_what_is_there_after_a_write_that_failed_is_not_ours(source, monkeypatch):
+    """Neither where it failed before the line in the manifest nor where it was killed after it."""
+    out = source.parent / "out"
+    for broken in ("encode", "replace"):
+
+        def fail(*arguments):
+            raise OSError("No space left on device")
+
+        with monkeypatch.context() as changed:
+            changed.setattr(*((encoding, broken) if broken == "encode" else (Path, broken)), fail)
+            assert go_on(source) == every("failed")
+        assert {path.name for path in out.rglob("*") if path.is_file()} <= {MANIFEST}
+        for name in NAMES:
+            (out / name).write_bytes(b"my own")
+        assert go_on(source) == every("failed")
+        assert all((out / name).read_bytes() == b"my own" for name in NAMES)
+        for name in NAMES:
+            (out / name).unlink()
+    assert go_on(source) == every("done")
+
+
+def test_killed_between_the_line_and_the_picture(source, photo):
+    """What an earlier run made is still known, and replaced."""
+    go_on(source)
+    out = source.parent / "out"
+    older = contents(out)
+    Image.fromarray(photo[40:56, :20]).save(source / "a.png")
+    assert go_on(source)["a"] == "done"
+    (out / "a.png").write_bytes(older[out / "a.png"])
+    assert go_on(source) == {"a": "done", "b": "done before", "c": "done before"}
+
+
+def test_what_another_process_writes_is_left_to_it(source, monkeypatch):
+    """Where a picture that goes by rows is given up, its own half goes and nothing else."""
+    monkeypatch.setattr(files, "LARGE", 0)
+    out, there, over = source.parent / "out", threading.Event(), threading.Event()
+    theirs = out / ".b.png.abcd1234.part"
+
+    def bands(*arguments):
+        theirs.write_bytes(b"half")
+        assert len(list(out.glob(".b.png.*.part"))) == 2
+        there.set()
+        over.wait(30)
+        raise PictureError("given up")
+
+    monkeypatch.setattr(Upscaler, "bands", bands)
+    line = Line(Route(wanted(2)), "error", None, None)
+    claim = batch.Job(source / "b.jpg", out / "b.png"), None
+    line.admit(claim)
+
+    def work():
+        with pytest.raises(PictureError, match="given up"):
+            line.enlarge(claim, None)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert there.wait(30)
+    line.give_up()
+    assert list(out.iterdir()) == [theirs]
+    over.set()
+    thread.join()
