@@ -5,17 +5,17 @@ A picture is told by its content, not by its name, and its size is looked at bef
 
 import io
 import os
+import secrets
 import stat
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from leansr.errors import PictureError
-from leansr.image.codecs import decoding, encoding, fitting, formats, optional
+from leansr.image.codecs import decoding, encoding, fitting, formats, optional, quiet
 from leansr.image.codecs.decoding import Size
 from leansr.image.codecs.formats import FORMATS, UNSUPPORTED, Format, format_of, instead
 from leansr.image.picture import Picture
@@ -24,6 +24,7 @@ __all__ = [
     "FORMATS",
     "LARGEST",
     "UNSUPPORTED",
+    "Around",
     "Size",
     "beside",
     "check_format",
@@ -38,6 +39,9 @@ __all__ = [
 LARGEST = 178_956_970
 _LARGEST_FILE = 1 << 31
 _HEAD = 64
+
+# What is done around the writing of a temporary file, before it is put in place.
+Around = Callable[[Path], AbstractContextManager[object]]
 
 
 def read(path: Path) -> Picture:
@@ -75,24 +79,27 @@ def decode(content: bytes, name: str) -> Picture:
                 f"{LARGEST // 10**6} megapixels that are decoded in one piece; split it"
             )
         picture = decoding.picture(content, format)
-        height, width = picture.pixels.shape[:2]
-        if height * width > size.pixels:
+        sides = [frame.pixels.shape[:2] for frame in picture.frames]
+        if any(height * width > size.height * size.width for height, width in sides):
             raise PictureError(f"{name}: is damaged: its header says another size")
         return picture
 
 
-def write(picture: Picture, path: Path, compression: int | None = None) -> tuple[str, ...]:
+def write(
+    picture: Picture, path: Path, compression: int | None = None, around: Around = nullcontext
+) -> tuple[str, ...]:
     """Writes `picture` in the format of the suffix, whole or not at all.
 
-    `compression` is that of PNG and TIFF, 0 to 9: up to 3 fast, above tighter. Returns what was
-    lost between the file read and the file written, a line for each kind.
+    `compression` is that of PNG and TIFF, 0 to 9: up to 3 fast, above tighter. `around` is that
+    of `beside`. Returns what was lost between the file read and the file written, a line for each
+    kind.
     """
     check_format(picture, path)
     format = format_of(path)
     fitted, notes = fitting.fitted(picture, format)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside(path) as part, open(part, "wb") as file:
+        with beside(path, around) as part, open(part, "wb") as file:
             encoding.encode(fitted, format, file, compression)
     except PictureError as cause:
         raise PictureError(f"{path}: {cause}") from cause
@@ -101,7 +108,7 @@ def write(picture: Picture, path: Path, compression: int | None = None) -> tuple
     return notes
 
 
-def check_format(picture: Picture, path: Path, scale: int = 1) -> None:
+def check_format(picture: Picture, path: Path, scale: int | Fraction = 1) -> None:
     """Whether `path` can hold `picture` scaled up, asked before the work; PictureError if not."""
     format = format_of(path)
     try:
@@ -131,17 +138,18 @@ def check_format(picture: Picture, path: Path, scale: int = 1) -> None:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A temporary name in the folder of `path`, renamed to it at the end or removed."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+def beside(path: Path, around: Around = nullcontext) -> Iterator[Path]:
+    """A temporary name in the folder of `path`, renamed to it at the end or removed.
+
+    What `around` gives for that name is entered when it is there and left before it is renamed.
+    """
+    # `leansr.runtime.batch` knows names of this form for ours.
+    part = path.parent / f".{path.name[:64]}.{secrets.token_hex(4)}.part"
+    # Not by tempfile, whose files are private to their owner: this gets what any new file would.
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
-        # mkstemp is private to its owner; the picture gets what any new file here would.
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        yield part
+        with around(part):
+            yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -165,9 +173,8 @@ def _reading(path: Path) -> Iterator[io.BufferedReader]:
 def _decoding(name: str) -> Iterator[None]:
     """The one door through which the errors of the libraries become ours."""
     try:
-        with warnings.catch_warnings():
-            # Of large pictures, which are what we are for, and of damaged EXIF, which is left out.
-            warnings.simplefilter("ignore")
+        # Of large pictures, which are what we are for, and of damaged EXIF, which is left out.
+        with quiet.no_warnings():
             yield
     except UnidentifiedImageError as cause:
         raise PictureError(f"{name}: is not a picture that can be decoded") from cause

@@ -59,13 +59,14 @@ def size(file: BinaryIO, format: Format) -> Size:
         image = optional.heic(file.read(), optional.library(format))
         return Size(image.size[1], image.size[0], 4, 2 if "16" in image.mode else 1)
     if format.name == "JPEG XL":
-        return Size(*jxl.size(file.read(1 << 16)), channels=4, itemsize=4)
+        return Size(*jxl.size(tags.Slices(file)), channels=4, itemsize=4)
     with pillow.opened(file, format) as image:
         across, down = image.size
-        if pillow.is_animation(image):
-            return Size(down, across, 4, 1, getattr(image, "n_frames", 1))
+        frames = getattr(image, "n_frames", 1) if pillow.is_animation(image) else 1
         if metadata.orientation(image.info.get("exif")) >= 5:
             across, down = down, across
+        if frames > 1:
+            return Size(down, across, 4, 1, frames)
         channels = {"L": 1, "1": 1, "I;16": 1, "LA": 2, "RGB": 3}.get(image.mode, 4)
         if "transparency" in image.info:
             channels = 4
@@ -81,7 +82,12 @@ def picture(content: bytes, format: Format) -> Picture:
         return _with_nclx(optional.heic_picture(image), content)
     if format.name == "JPEG XL":
         return optional.jxl_picture(content, optional.library(format))
+    profile = None
+    if format.name == "PNG":
+        content, profile = png.without_profile(content)
     with pillow.opened(io.BytesIO(content), format) as image:
+        if profile is not None:
+            image.info["icc_profile"] = profile
         if pillow.is_animation(image):
             found = pillow.animation(image)
             if format.name == "PNG" and content[24] == 16:
@@ -91,10 +97,12 @@ def picture(content: bytes, format: Format) -> Picture:
         elif format.name == "PNG":
             found = _png(content, image)
         else:
-            return pillow.still(image)
+            found = pillow.still(image)
+    if format.name == "WebP" and pillow.is_lossless_webp(content):
+        found = replace(found, notes=(*found.notes, pillow.LOSSLESS_WEBP))
     if format.name == "PNG":
         colour = tuple(chunk for chunk in png.chunks(content) if chunk[0] in png.COLOUR_CHUNKS)
-        return replace(found, png_colour=colour)
+        return replace(found, icc_profile=profile, png_colour=colour)
     return found
 
 
@@ -103,7 +111,7 @@ def _png(content: bytes, image: Image.Image) -> Picture:
     bits = content[24]
     if bits < 16:
         return pillow.still(image, bits=bits)
-    pixels, _ = vips.decoded(content)
+    pixels, _ = vips.decoded(content, image.width * image.height)
     # What travels with them is Pillow's to find, without decoding them again.
     with Image.open(io.BytesIO(png.without_pixels(content))) as stub:
         return pillow.still(stub, pixels)
@@ -119,7 +127,7 @@ def _avif(content: bytes, image: Image.Image) -> Picture:
         return found
     bits = 12 if said & _TWELVE_BITS else 10
     # Turned by libheif already.
-    pixels, _ = vips.decoded(content)
+    pixels, _ = vips.decoded(content, image.width * image.height)
     found = pillow.still(image, np.zeros((1, 1, pixels.shape[2]), np.uint8))
     return replace(found, pixels=vips.whole_range(pixels, bits), bits=bits)
 
@@ -165,16 +173,20 @@ def _tiff(content: bytes) -> Picture:
 def _tiff_page(content: bytes, tree: Tree, index: int) -> Picture:
     directory = tree.directories[index]
     notes: list[str] = []
-    pixels, space = vips.decoded(content, page=index)
+    across, down = (int(tags.first(directory, name) or 0) for name in (tiff.WIDTH, tiff.LENGTH))
+    pixels, space = vips.decoded(content, across * down, page=index)
     if not np.isfinite(pixels).all():
         raise ValueError("it has values that are not finite")
     icc_profile = directory[tiff.ICC].data if tiff.ICC in directory else None
     colours = vips.COLOURS[space]
     extra = directory.get(tiff.EXTRA_SAMPLES)
-    has_alpha = pixels.shape[2] > colours and not (extra and extra.numbers[:1] == [0])
+    # The first that is said to be alpha, or, where nothing is said, the first.
+    kinds = extra.numbers if extra else [2]
+    place = colours + next((i for i, kind in enumerate(kinds) if kind), len(kinds))
+    has_alpha = pixels.shape[2] > place
     if pixels.shape[2] > colours + has_alpha:
         notes.append("channels that are neither colour nor alpha are left out")
-    alpha = pixels[..., colours : colours + has_alpha]
+    alpha = pixels[..., place : place + 1]
     pixels, levels = _unit(pixels[..., :colours])
     if space == "cmyk":
         pixels = pillow.from_inks(pixels, icc_profile, notes)
@@ -184,10 +196,9 @@ def _tiff_page(content: bytes, tree: Tree, index: int) -> Picture:
     if left_out:
         notes.append(f"TIFF tags {', '.join(map(str, left_out))} are left out")
     xmp, by_xmp = metadata.upright_xmp(directory[tiff.XMP].data if tiff.XMP in directory else None)
-    orientation = metadata.valid(tags.first(directory, metadata.ORIENTATION))
     prefix = metadata.EXIF_PREFIX
     return Picture(
-        metadata.turned(pixels, by_xmp if orientation == 1 else orientation),
+        metadata.turned(pixels, metadata.told(directory) or by_xmp),
         _MODES[pixels.shape[2]],
         icc_profile=icc_profile,
         exif=prefix + tags.with_header(Tree([exif], tree.order)) if exif else None,

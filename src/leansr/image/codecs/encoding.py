@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from leansr.image.codecs import deflate, metadata, optional, vips
+from leansr.image.codecs.fitting import GIF_LONGEST
 from leansr.image.codecs.formats import Format
 from leansr.image.codecs.png import PngWriter
 from leansr.image.codecs.tiff import TiffWriter
@@ -102,7 +103,7 @@ def _jpeg(picture: Picture, format: Format) -> bytes:
 def _webp(picture: Picture, format: Format) -> bytes:
     options: dict[str, Any] = _WEBP | _attachments(picture)
     if picture.is_animation:
-        options |= {"duration": _durations(picture, 1), "loop": picture.loops}
+        options |= {"duration": _durations(picture, 1), "loop": min(65535, picture.loops)}
     return _pillow(picture, "WEBP", **options)
 
 
@@ -134,10 +135,10 @@ def _gif(picture: Picture, format: Format) -> bytes:
         options["disposal"] = 2
     if picture.is_animation:
         options |= {"save_all": True, "append_images": frames[1:]}
-        options["duration"] = _durations(picture, _GIF_TICK)
+        options["duration"] = [min(GIF_LONGEST, d) for d in _durations(picture, _GIF_TICK)]
         if picture.loops != 1:
             # GIF says how often it is shown again.
-            options["loop"] = max(0, picture.loops - 1)
+            options["loop"] = min(65535, max(0, picture.loops - 1))
     file = io.BytesIO()
     frames[0].save(file, "GIF", optimize=False, **options)
     return file.getvalue()

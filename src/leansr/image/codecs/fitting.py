@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from leansr.image.arrays import Pixels, from_unit, to_unit
-from leansr.image.codecs import profiles, vips
+from leansr.image.codecs import metadata, pillow, profiles, vips
 from leansr.image.codecs.formats import Format
 from leansr.image.picture import Picture
 
@@ -18,6 +18,10 @@ _NAMES = {
     "text": "text",
 }
 _BITS = {"uint8": 8, "uint16": 16, "float32": 32}
+# Milliseconds of a frame: 16 bits of hundredths of a second.
+GIF_LONGEST = 655_350
+# Of a larger one Pillow reads no picture at all.
+_PNG_PROFILE = 1 << 20
 # A JPEG's metadata lies in segments of 64 KiB.
 _JPEG_SEGMENT = {"exif": 65533, "xmp": 65504}
 
@@ -27,13 +31,19 @@ def fitted(picture: Picture, format: Format) -> tuple[Picture, tuple[str, ...]]:
 
     Notes of the reading come first. Alpha is never lost: `check_format` refuses it.
     """
-    notes = list(picture.notes)
+    notes = [
+        note for note in picture.notes if note != pillow.LOSSLESS_WEBP or format.name == "WebP"
+    ]
     picture = _with_dtype(picture, format, notes)
     picture = _with_colour(picture, format, notes)
+    if format.name == "AVIF" and picture.pixels.dtype == np.uint16 and picture.mode[0] == "L":
+        notes.append("AVIF of more than 8 bits is written in RGB, of grey")
     picture = _with_mode(picture, format)
     picture = _with_metadata(picture, format, notes)
     if picture.is_animation and format.name == "AVIF" and picture.loops:
         notes.append("AVIF does not say how often an animation is shown, which is left out")
+    if format.name == "GIF" and any((f.duration or 0) > GIF_LONGEST for f in picture.frames):
+        notes.append(f"GIF shows a frame for {GIF_LONGEST / 1000:g} seconds at most")
     if picture.more:
         more = tuple(fitted(frame, format) for frame in picture.more)
         notes += [note for _, frame_notes in more for note in frame_notes]
@@ -56,7 +66,8 @@ def _with_colour(picture: Picture, format: Format, notes: list[str]) -> Picture:
     if profile is None:
         return picture
     is_grey_in_colour = profile[16:20] == b"GRAY" and "L" not in format.modes
-    if "icc_profile" in format.metadata and not is_grey_in_colour:
+    is_too_large = format.name == "PNG" and len(profile) > _PNG_PROFILE
+    if "icc_profile" in format.metadata and not is_grey_in_colour and not is_too_large:
         return picture
     try:
         converted = picture.each(lambda pixels: _srgb(pixels, picture.has_alpha, profile))
@@ -123,8 +134,11 @@ def _with_metadata(picture: Picture, format: Format, notes: list[str]) -> Pictur
             continue
         notes.append(f"{format.name} holds no {name}, which is left out")
         left_out[field.name] = field.default
-    for name, most in _JPEG_SEGMENT.items():
-        if format.name == "JPEG" and len(getattr(picture, name) or b"") > most:
+    for name, most in _JPEG_SEGMENT.items() if format.name == "JPEG" else ():
+        # As large as it will be, with the numbers of pixels of the result.
+        sized = {"exif": metadata.sized_exif, "xmp": metadata.sized_xmp}[name]
+        data = sized(getattr(picture, name), *picture.pixels.shape[:2])
+        if len(data or b"") > most:
             notes.append(f"JPEG holds {most} bytes of {_NAMES[name]}, more is left out")
             left_out[name] = None
     return replace(picture, **left_out)

@@ -4,9 +4,13 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from leansr.image.codecs.tags import Content
+
 SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _TYPE = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
 _STREAM = b"\xff\x0a"
+# Bytes of a stream that say all we ask.
+_HEAD = 256
 # Bits of a side less one, by the two bits that say so.
 _SIDE_BITS = (9, 13, 18, 30)
 # Codes of the colour encoding.
@@ -30,9 +34,23 @@ class Colour:
     is_multiplied: bool = False
 
 
-def size(head: bytes) -> tuple[int, int]:
-    """Height and width, by the first bytes of a file; ValueError if it is none."""
-    return _size(_stream_of(head))
+def size(content: Content) -> tuple[int, int]:
+    """Height and width; ValueError if it is no JPEG XL."""
+    return _size(_stream_of(content))
+
+
+def is_animation(content: bytes) -> bool:
+    """Whether there are frames of which each has its time."""
+    bits = _stream_of(content)
+    _size(bits)
+    # All by default, or none of orientation, size, preview and animation (18181-1, D.3.1).
+    if bits.take(1) or not bits.take(1):
+        return False
+    bits.take(3)
+    if bits.take(1):
+        _size(bits)
+    # A preview's size differs from a picture's; who has one has hardly an animation too.
+    return not bits.take(1) and bool(bits.take(1))
 
 
 def colour(content: bytes) -> Colour:
@@ -85,15 +103,21 @@ def colour(content: bytes) -> Colour:
     return Colour(_PRIMARIES[primaries], 13 if is_linear else transfer, is_linear, is_multiplied)
 
 
-def _stream_of(content: bytes) -> "_Bits":
-    stream = content
-    if content.startswith(SIGNATURE):
-        found = dict(boxes(content))
-        # A part of a stream begins with its number.
-        stream = found.get(b"jxlc") or found.get(b"jxlp", b"")[4:]
+def _stream_of(content: Content) -> "_Bits":
+    stream = content[:_HEAD]
+    if stream.startswith(SIGNATURE):
+        stream = b""
+        # The first of several, as libjxl has it, or all parts of one, each behind its number.
+        for name, data in boxes(content, _HEAD):
+            if name == b"jxlc":
+                stream = stream or data
+            if name == b"jxlp":
+                stream += data[4:]
+            if name == b"jxlc" or len(stream) >= _HEAD:
+                break
     if not stream.startswith(_STREAM):
         raise ValueError("it has no picture")
-    return _Bits(stream[2:130])
+    return _Bits(stream[2:])
 
 
 def _size(bits: "_Bits") -> tuple[int, int]:
@@ -143,20 +167,24 @@ def with_boxes(stream: bytes, added: Mapping[bytes, bytes]) -> bytes:
     return stream + b"".join(_box(name, data) for name, data in added.items())
 
 
-def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and data of the boxes of a container, the last maybe cut; none of a bare stream."""
+def boxes(content: Content, most: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+    """Names and data, or `most` bytes of it, of a container's boxes; none of a bare stream.
+
+    The last one may be cut.
+    """
     offset = 0
-    while content.startswith(SIGNATURE) and offset + 8 <= len(content):
-        length, name = struct.unpack_from(">L4s", content, offset)
+    is_container = content[: len(SIGNATURE)] == SIGNATURE
+    while is_container and offset + 8 <= len(content):
+        length, name = struct.unpack(">L4s", content[offset : offset + 8])
         start = offset + 8
         if length == 1 and offset + 16 <= len(content):
-            (length,) = struct.unpack_from(">Q", content, start)
+            (length,) = struct.unpack(">Q", content[start : start + 8])
             start += 8
         # A length of 0 is that of the rest of the file.
         end = offset + length if length else len(content)
         if end < start:
             return
-        yield name, content[start:end]
+        yield name, content[start : end if most is None else min(end, start + most)]
         offset = end
 
 

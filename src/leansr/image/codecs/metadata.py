@@ -21,18 +21,18 @@ DAMAGED = "its EXIF is damaged and left out"
 _XMP_ORIENTATION = re.compile(rb'(tiff:Orientation\s*(?:=\s*["\']|>)\s*)(\d)')
 
 
-def upright_exif(exif: bytes | None) -> tuple[bytes | None, int]:
+def upright_exif(exif: bytes | None) -> tuple[bytes | None, int | None]:
     """EXIF without its orientation and thumbnail, and the orientation, 1 to 8.
 
-    None if nothing is left. Raises ValueError if it is damaged.
+    None if nothing is left, and if it says no orientation. Raises ValueError if it is damaged.
     """
     if not exif:
-        return None, 1
+        return None, None
     tree = tags.parse(exif.removeprefix(EXIF_PREFIX))
     if not tree.directories or not tree.directories[0]:
         raise ValueError(DAMAGED)
     directory = tree.directories[0]
-    turn = valid(tags.first(directory, ORIENTATION))
+    turn = told(directory)
     kept = tags.without(directory, [ORIENTATION])
     if not kept:
         return None, turn
@@ -42,7 +42,7 @@ def upright_exif(exif: bytes | None) -> tuple[bytes | None, int]:
 def orientation(exif: bytes | None) -> int:
     """What EXIF says, 1 to 8; 1 if it is damaged."""
     try:
-        return upright_exif(exif)[1]
+        return upright_exif(exif)[1] or 1
     except ValueError:
         return 1
 
@@ -93,7 +93,8 @@ def with_dpi(exif: bytes | None, dpi: tuple[float, float] | None) -> bytes | Non
 def dpi_of(directory: Directory) -> tuple[float, float] | None:
     """Dots per inch, across and down, None if it does not say."""
     across, down = (tags.first(directory, name) for name in (_ACROSS, _DOWN))
-    per_inch = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(int(tags.first(directory, _UNIT) or _INCH))
+    unit = tags.first(directory, _UNIT) or _INCH
+    per_inch = {float(_INCH): 1.0, float(_CENTIMETRE): 2.54}.get(unit)
     if not across or not down or per_inch is None:
         return None
     return valid_dpi(across * per_inch, down * per_inch)
@@ -138,6 +139,11 @@ def _sized(directory: Directory, down: int, across: int, height: int, width: int
     return directory | {
         name: tags.numbers(tags.LONG, size) for name, size in sizes.items() if name in directory
     }
+
+
+def told(directory: Directory) -> int | None:
+    """The orientation that a directory tells, None if it tells none."""
+    return valid(tags.first(directory, ORIENTATION)) if ORIENTATION in directory else None
 
 
 def valid(orientation: float | None) -> int:

@@ -86,6 +86,8 @@ def jxl_picture(content: bytes, module: Any) -> Picture:
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     mode = _MODES[pixels.shape[2]]
     notes: list[str] = []
+    if jxl.is_animation(content):
+        notes.append("the first frame of its animation is taken")
     icc_profile = None
     if pixels.dtype.kind == "f":
         if not np.isfinite(pixels).all():

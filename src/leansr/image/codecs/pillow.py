@@ -1,5 +1,6 @@
 """What Pillow decodes: all that has 8 bits a sample and no tags of TIFF, animations too."""
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ OPENERS = {"PNG": "PNG", "JPEG": "JPEG", "WebP": "WEBP", "BMP": "BMP", "GIF": "G
 ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 
 CMYK_BY_PROFILE = "CMYK is converted to sRGB by its profile"
+LOSSLESS_WEBP = "the WebP was encoded without loss and is written with loss"
 CMYK_PLAIN = "CMYK without a profile is converted to RGB by the plain formula, as browsers do"
 
 
@@ -61,16 +63,20 @@ def animation(image: Image.Image) -> Picture:
     notes: list[str] = []
     # Beside the animation a PNG may hold a picture for those who cannot show it.
     first = 1 if image.format == "PNG" and image.info.get("default_image") else 0
+    size = image.size
     seen: list[Pixels] = []
     durations: list[float] = []
     for index in range(first, getattr(image, "n_frames", 1)):
         image.seek(index)
+        if image.size != size:
+            raise ValueError("its frames differ in size")
         seen.append(np.asarray(image.convert("RGBA")))
         durations.append(float(image.info.get("duration", 0)))
     if all((frame[..., 3] == 255).all() for frame in seen):
         seen = [np.ascontiguousarray(frame[..., :3]) for frame in seen]
     said = described(image, notes)
-    said.pop("orientation")
+    orientation = said.pop("orientation")
+    seen = [metadata.turned(frame, orientation) for frame in seen]
     mode = _MODES[seen[0].shape[2]]
     frames = [Picture(p, mode, duration=d) for p, d in zip(seen, durations, strict=True)]
     return Picture(
@@ -84,18 +90,31 @@ def animation(image: Image.Image) -> Picture:
     )
 
 
+def is_lossless_webp(content: bytes) -> bool:
+    """Whether the picture, or a frame, of a WebP file is encoded without loss (VP8L)."""
+    offset = 12
+    while offset + 8 <= len(content):
+        name, size = struct.unpack_from("<4sL", content, offset)
+        # A frame of an animation is 16 bytes on where and when, then chunks of its own.
+        if name == b"VP8L" or (name == b"ANMF" and content[offset + 24 : offset + 28] == b"VP8L"):
+            return True
+        offset += 8 + size + size % 2
+    return False
+
+
 def described(image: Image.Image, notes: list[str]) -> dict[str, Any]:
     """What travels with the pixels, and their orientation, 1 to 8."""
     info = image.info
     exif, xmp = info.get("exif"), info.get("xmp")
-    if exif is None and "Raw profile type exif" in info:
-        # As ImageMagick wrote it before there was a chunk for it.
-        exif = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
+    # Where EXIF tells no orientation, XMP's counts; Pillow has made EXIF of what an AVIF tells.
     xmp, by_xmp = metadata.upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp)
     try:
+        if exif is None and "Raw profile type exif" in info:
+            # As ImageMagick wrote it before there was a chunk for it.
+            exif = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
         exif, orientation = metadata.upright_exif(exif)
     except ValueError:
-        exif, orientation = None, 1
+        exif, orientation = None, None
         notes.append(metadata.DAMAGED)
     return {
         "icc_profile": info.get("icc_profile") or None,
@@ -103,7 +122,7 @@ def described(image: Image.Image, notes: list[str]) -> dict[str, Any]:
         "xmp": xmp,
         "dpi": _dpi(info.get("dpi")) or metadata.exif_dpi(exif),
         "text": tuple(_texts(image)),
-        "orientation": by_xmp if orientation == 1 else orientation,
+        "orientation": orientation or (1 if image.format == "AVIF" else by_xmp),
     }
 
 
@@ -116,7 +135,9 @@ def _pixels(image: Image.Image, bits: int) -> Pixels:
     if image.mode in ("P", "PA"):
         has_alpha = image.mode == "PA" or key is not None
         colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))
-        is_grey = (colours == colours[:, :1]).all() and not has_alpha
+        # A profile for colour is none for grey.
+        is_grey = (colours == colours[:, :1]).all() and not image.info.get("icc_profile")
+        is_grey = is_grey and not has_alpha
         image = image.convert("RGBA" if has_alpha else "L" if is_grey else "RGB")
     elif image.mode == "1":
         image = image.convert("L")

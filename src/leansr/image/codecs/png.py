@@ -28,6 +28,8 @@ _OF_THE_IMAGE = (b"IDAT", b"fdAT", b"fcTL")
 # Rows are filtered and packed in blocks of about so many bytes, which stay in the cache.
 _BLOCK = 1 << 20
 
+_LARGEST_PROFILE = 1 << 24
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -123,11 +125,11 @@ def size(content: Content) -> tuple[int, int, int, int, int]:
             (frames,) = struct.unpack(">L", data[:4])
         elif name == b"eXIf":
             orientation = metadata.orientation(data)
+    if orientation >= 5:
+        height, width = width, height
     if frames > 1:
         # A frame may be clear where another is not.
         return height, width, 4, 1, frames
-    if orientation >= 5:
-        height, width = width, height
     return height, width, channels, 2 if bits == 16 else 1, 1
 
 
@@ -138,6 +140,36 @@ def without_pixels(content: bytes) -> bytes:
     other = [c for c in chunks(content) if c[0] not in (b"IHDR", b"PLTE", b"tRNS", b"IEND")]
     every = [(b"IHDR", header), *other, (b"IDAT", zlib.compress(b"\0\0")), (b"IEND", b"")]
     return SIGNATURE + b"".join(_chunk(name, data) for name, data in every)
+
+
+def without_profile(content: bytes) -> tuple[bytes, bytes | None]:
+    """The file without its iCCP chunk, and the profile: Pillow takes none above 1 MiB.
+
+    ValueError if it is larger than any profile is; None if there is none, or a damaged one.
+    """
+    offset = len(SIGNATURE)
+    while offset + 12 <= len(content):
+        length, name = struct.unpack_from(">L4s", content, offset)
+        end = offset + 12 + length
+        if name == b"IDAT":
+            break
+        if name == b"iCCP":
+            # A name of it, a zero, the method, which is 0.
+            packed = content[offset + 8 : end - 4].partition(b"\0")[2][1:]
+            return content[:offset] + content[end:], _inflated(packed)
+        offset = end
+    return content, None
+
+
+def _inflated(packed: bytes) -> bytes | None:
+    inflater = zlib.decompressobj()
+    try:
+        profile = inflater.decompress(packed, _LARGEST_PROFILE)
+    except zlib.error:
+        return None
+    if inflater.unconsumed_tail:
+        raise ValueError("its colour profile is too large")
+    return profile or None
 
 
 class _Image:

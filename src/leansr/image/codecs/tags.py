@@ -13,13 +13,15 @@ from typing import BinaryIO
 import numpy as np
 
 SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 3, 4, 5, 7, 16
+# Text of EXIF 3.0.
+_UTF8 = 129
 
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 _DIRECTORIES = {EXIF, GPS, INTEROPERABILITY}
 
 # Of each type: the bytes that are swapped together, and how often they make one value.
 _UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
-_UNITS |= {16: 8, 17: 8, 18: 8}
+_UNITS |= {16: 8, 17: 8, 18: 8, _UTF8: 1}
 _PAIRS = {RATIONAL, 10}
 
 
@@ -69,7 +71,7 @@ def rational(value: float) -> Tag:
 def first(directory: Directory, tag: int) -> float | None:
     """The first number of a tag, None if it is missing or none."""
     found = directory.get(tag)
-    if found is None or found.below is not None or found.type in (2, UNDEFINED):
+    if found is None or found.below is not None or found.type in (2, UNDEFINED, _UTF8):
         return None
     return next(iter(found.numbers), None)
 
@@ -122,6 +124,8 @@ class _Reader:
         self._content, self._order, self._is_big = content, order, is_big
         # What tags may hold together: overlapping ones could ask for any amount of memory.
         self._left = len(content)
+        # An entry takes 12 bytes at least; directories that point at each other never end.
+        self._entries = min(len(content) // 12, 1 << 20)
 
     def directory(self, offset: int, depth: int = 0) -> tuple[Directory, int]:
         """The directory at `offset` and where the next one is, 0 for nowhere."""
@@ -131,9 +135,14 @@ class _Reader:
             (count,) = self._numbers(count_format, offset)
             offset += struct.calcsize(count_format)
             for _ in range(count):
+                if self._entries <= 0:
+                    return found, 0
+                self._entries -= 1
                 name, type_, length = self._numbers("HH" + pointer, offset)
                 place = offset + 4 + inside
                 offset = place + inside
+                if name in found:
+                    continue  # the first counts, as it does to libtiff
                 size = length * _UNITS.get(type_, 0) * (2 if type_ in _PAIRS else 1)
                 if size > inside:
                     (place,) = self._numbers(pointer, place)

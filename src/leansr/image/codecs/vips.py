@@ -31,18 +31,26 @@ def library() -> Any:
     return pyvips
 
 
-def decoded(content: bytes, **options: Any) -> tuple[Pixels, str]:
-    """Pixels `(H, W, C)` as they are and the name of their colour space.
+def decoded(content: bytes, most: int, **options: Any) -> tuple[Pixels, str]:
+    """Pixels `(H, W, C)`, `most` of them, as they are and the name of their colour space.
 
     Raises pyvips.Error for what is damaged, ValueError for what no picture of ours can hold.
     """
     image = library().Image.new_from_buffer(content, "", fail_on="error", **options)
     if image.interpretation not in COLOURS:
         raise ValueError(f"its colour is {image.interpretation}; save it as RGB")
-    pixels: Pixels = image.numpy()
-    if pixels.dtype.name not in DTYPES:
-        raise ValueError(f"its samples are {pixels.dtype}; save it with 8 or 16 bits")
-    return pixels.reshape(*pixels.shape[:2], -1), image.interpretation
+    if image.width * image.height > most:
+        raise ValueError("its header says another size")
+    found = pixels_of(image)
+    if found.dtype.name not in DTYPES:
+        raise ValueError(f"its samples are {found.dtype}; save it with 8 or 16 bits")
+    return found, image.interpretation
+
+
+def pixels_of(image: Any) -> Pixels:
+    """All of a pyvips image, `(H, W, C)`: its own way to numpy drops sides and channels of 1."""
+    found: Pixels = np.reshape(image.numpy(), (image.height, image.width, image.bands))
+    return found
 
 
 def srgb(pixels: Pixels, icc_profile: bytes) -> Pixels:
@@ -70,10 +78,9 @@ def srgb(pixels: Pixels, icc_profile: bytes) -> Pixels:
         done = image.icc_transform(
             "srgb", embedded=True, depth=depth, intent="relative", black_point_compensation=True
         )
-        converted: Pixels = done.numpy()
+        return pixels_of(done)
     except pyvips.Error as cause:
         raise ValueError("the colour profile is damaged") from cause
-    return converted
 
 
 def avif(pixels: Pixels, bits: int, quality: int, attachments: dict[str, bytes]) -> bytes:

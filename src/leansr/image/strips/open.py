@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def reading(path: Path) -> Source | None:
     except (PictureError, OSError, ValueError, struct.error):
         return None  # what reads it whole says what is wrong
     try:
-        pixels = _pixels(pyvips.Image.new_from_buffer(stub, "", fail_on="error"))
+        pixels = vips.pixels_of(pyvips.Image.new_from_buffer(stub, "", fail_on="error"))
         image = pyvips.Image.new_from_file(str(path), access="sequential", fail_on="error")
     except pyvips.Error:
         return None
@@ -84,18 +84,24 @@ def can_write(path: Path) -> bool:
 
 @contextmanager
 def writing(
-    path: Path, sample: Picture, height: int, width: int, compression: int | None = None
+    path: Path,
+    sample: Picture,
+    height: int,
+    width: int,
+    compression: int | None = None,
+    around: codecs.Around = nullcontext,
 ) -> Iterator[Write]:
     """Writes a picture by rows, with all that `sample` has but its pixels; whole or not at all.
 
-    Gives what takes the next rows `(., W, C)`. PictureError if that cannot be.
+    `compression` and `around` are those of `codecs.write`. Gives what takes the next
+    rows `(., W, C)`. PictureError if that cannot be.
     """
     format = codecs.format_of(path)
     held, _ = fitted(sample, format)
     level = deflate.DEFAULT_LEVEL if compression is None else compression
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with codecs.beside(path) as part, open(part, "wb") as file:
+        with codecs.beside(path, around) as part, open(part, "wb") as file:
             if format.name == "PNG":
                 png = PngWriter(file, held, height, width, level)
                 write, finish = png.write, png.close
@@ -108,8 +114,3 @@ def writing(
             finish()
     except OSError as cause:
         raise PictureError(f"{path}: cannot be written ({cause})") from cause
-
-
-def _pixels(image: Any) -> Pixels:
-    pixels: Pixels = image.numpy()
-    return pixels.reshape(*pixels.shape[:2], -1)
