@@ -16,6 +16,7 @@ from leansr.errors import PictureError, UsageError, WeightsError
 from leansr.image import codecs
 from leansr.image.picture import Picture
 from leansr.image.resize import resize
+from leansr.runtime import batch, files
 from leansr.runtime.budget import RANKED_BY, Budget, candidates
 from leansr.runtime.route import Route
 from leansr.runtime.size import (
@@ -278,3 +279,59 @@ def test_the_same_from_python(tmp_path, photo):
     assert tight < leansr.upscale(source, compression=0, overwrite=True).stat().st_size
     with pytest.raises(PictureError, match=r"\*\.png: no such file"):
         leansr.upscale(tmp_path / "*.png")
+
+
+def test_all_frames_together_are_within_the_budget(photo, monkeypatch):
+    """The frames count as one picture, those with alpha twice: all get the same model."""
+    asked = []
+
+    def cost(model, scale, kind):
+        return {"sesr-m3": 3, "sesr-m5": 5, "sesr-m7": 7, "sesr-m11": 11}.get(model, 30)
+
+    class Asked(Budget):
+        def pick(self, pixels, factor, input, is_photo):
+            asked.append((pixels, factor))
+            return super().pick(pixels, factor, input, is_photo)
+
+    route = Route(wanted(2), "auto", budget=0.1, threads=1)
+    monkeypatch.setattr(route, "_budget", Asked(0.1, cost))
+    rgba = np.dstack([photo[:60, :80], photo[:60, :80, :1]])
+    more = (picture(photo[:60, :80]), Picture(rgba, "RGBA"))
+    alone = route.enlarge(picture(photo[:60, :80]), "a.png")
+    together = route.enlarge(picture(photo[:60, :80], more=more), "a.png")
+    assert asked == [(4800, 2), (4 * 4800, 2)]
+    assert (alone.model, together.model) == ("sesr-m11", "sesr-m5")
+    assert [f.pixels.shape for f in together.picture.frames] == [(120, 160, 3)] * 2 + [
+        (120, 160, 4)
+    ]
+
+
+def test_a_format_is_asked_for_the_size_that_comes_out(tmp_path):
+    """Not for that of the input, which is larger than WebP holds."""
+    source = tmp_path / "a.png"
+    Image.new("RGB", (17_000, 20)).save(source)
+    made = leansr.upscale(source, tmp_path / "a.webp", fit=(1700, 1700))
+    assert codecs.read(made).pixels.shape == (2, 1700, 3)
+    with pytest.raises(PictureError, match=r"WebP holds 16383 pixels a side"):
+        leansr.upscale(made, tmp_path / "b.webp", size=(17_000, 20))
+
+
+@pytest.mark.parametrize(("target", "steps"), [(wanted(3), (4,)), (wanted(fit=(240, 240)), (4, 4))])
+def test_weights_of_one_scale_for_other_sizes(photo, target, steps):
+    given = Route(target, weights=release_of("sesr-m5", 4).onnx)
+    result = given.enlarge(picture(photo[:24, :30]), "a.png")
+    assert result.steps == steps
+
+
+@pytest.mark.parametrize("large", [files.LARGE, 0], ids=["whole", "by rows"])
+@pytest.mark.parametrize("scale", [2, 3, 8])
+def test_a_caution_is_told_once(tmp_path, photo, monkeypatch, scale, large):
+    monkeypatch.setattr(files, "LARGE", large)
+    Image.fromarray(photo[:20, :20]).save(tmp_path / "a.png")
+    route = Route(wanted(scale))
+    for step in (2, 4):
+        for kind in ("auto", "clean"):
+            route._upscalers("sesr-m5", step, kind).of("clean").caution = "changes a little"
+    job = batch.Job(tmp_path / "a.png", tmp_path / "b.png")
+    (outcome,) = batch.run([job], route, "error")
+    assert outcome.notes == ("changes a little",)

@@ -397,3 +397,23 @@ def test_what_a_user_can_do_wrong(tmp_path, photo, monkeypatch, arguments, code,
     found, out, err = leansr(*arguments)
     assert (found, out) == (code, "")
     assert words in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closed as a POSIX shell does it")
+@pytest.mark.parametrize(
+    ("shell", "code", "words"),
+    [
+        ("- -o b.png <&-", 2, "standard input is closed"),
+        ("a.png -o - >&-", 2, "standard output is closed"),
+        ("- -o b.png < /dev/zero", 1, "standard input: is not a picture that can be decoded"),
+        ("a.png -o ''", 2, "an empty name is no folder"),
+        ("''", 2, "an empty name is no folder"),
+    ],
+)
+def test_standard_streams_that_are_none(album, shell, code, words):
+    command = f"{sys.executable} -m leansr upscale {shell}"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, cwd=album, check=False
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr

@@ -1,5 +1,8 @@
 """What memory there is, and plans that fit into it."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,9 +12,11 @@ from leansr import Upscaler
 from leansr.errors import PictureError
 from leansr.image import codecs
 from leansr.image.picture import Picture
-from leansr.runtime import memory
+from leansr.runtime import files, memory
 from leansr.runtime.choice import Upscalers
 from leansr.runtime.files import Job, stream, upscale_file
+from leansr.runtime.route import Route
+from leansr.runtime.size import wanted
 from leansr.zoo.costs import costs
 from leansr.zoo.release import releases
 
@@ -116,3 +121,29 @@ def test_what_does_not_fit_is_said_before_it_is_begun(tmp_path, photo, system):
 )
 def test_bytes_in_words(count, words):
     assert memory.in_words(count) == words
+
+
+def test_groups_with_names_that_are_not_ascii(system, tmp_path):
+    files = {"proc__meminfo": MEMINFO, "groups__tåst__memory_dot_max": "50\n"}
+    files |= {"groups__tåst__memory_dot_current": "20\n"}
+    files |= {"proc__self__cgroup": "0::/tåst\n"}
+    assert system(**files) == 30
+
+
+def test_tiles_of_calls_at_once_fit_together(system):
+    system(proc__meminfo="MemAvailable: 400000 kB\n")
+    alone, shared = (Upscaler("sesr-xl", threads=1, at_once=count) for count in (1, 8))
+    assert memory._SMALLEST < shared._tile < alone._tile
+    side = shared._tile + 2 * shared._halo
+    assert 8 * side**2 * shared._pixel_bytes <= 400_000 * 1024 // 2
+
+
+@pytest.mark.parametrize("way", [Upscalers(threads=1), Route(wanted(1.5), threads=1)])
+def test_all_frames_together_fit(system, photo, way):
+    enlarge = way.enlarge if isinstance(way, Route) else partial(files.enlarge, way)
+    system(proc__meminfo="MemAvailable: 100000 kB\n")
+    frame = Picture(photo[:300, :300], "RGB")
+    enlarge(frame, "a.gif")
+    many = replace(frame, more=(frame,) * 200)
+    with pytest.raises(PictureError, match=r"a\.gif: .*does not fit into memory"):
+        enlarge(many, "a.gif")

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -6,7 +10,9 @@ import leansr
 from leansr import Upscaler
 from leansr.errors import PictureError, UsageError, WeightsError
 from leansr.image.arrays import WHITE, from_unit
+from leansr.image.picture import Picture
 from leansr.image.resize import resize
+from leansr.image.strips.rows import Whole
 from leansr.zoo.release import releases
 
 
@@ -104,6 +110,7 @@ def test_other_arrays_are_refused(upscaler, pixels):
         ({"scale": 3}, UsageError, "it has x2 and x4"),
         ({"backend": "cuda"}, UsageError, "no such backend"),
         ({"threads": 0}, UsageError, "threads"),
+        ({"at_once": 0}, UsageError, "at_once"),
         ({"tile": 0}, UsageError, "tile"),
         ({"tile": 2.5}, UsageError, "tile"),
         ({"model": "sesr-m3-hw"}, WeightsError, "no released weights"),
@@ -136,3 +143,53 @@ def test_file_to_file(tmp_path, photo):
 def test_a_folder_is_not_one_picture(tmp_path):
     with pytest.raises(UsageError, match="folder"):
         leansr.upscale(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_after_an_error_nobody_waits_for_the_tiles_that_are_left(photo, monkeypatch, by_rows):
+    """As after ^C, which comes where a tile is waited for."""
+    upscaler = Upscaler(tile=32, threads=1)
+    network, runs = upscaler._network, []
+
+    def broken(lr):
+        runs.append(1)
+        if len(runs) == 3:
+            raise KeyboardInterrupt
+        return network(lr)
+
+    monkeypatch.setattr(upscaler, "_network", broken)
+    rows = Whole(Picture(photo, "RGB"))
+    with pytest.raises(KeyboardInterrupt):
+        list(upscaler.bands(rows) if by_rows else upscaler(photo))
+    # Of 18 x 18 tiles; by rows two rows of them are handed out.
+    assert len(runs) < 18
+
+
+@pytest.mark.skipif(os.name == "nt", reason="by a signal of POSIX")
+def test_interrupted_from_python():
+    """The program is over long before all tiles of a large picture would be."""
+    program = """
+import concurrent.futures.thread as pool, os, signal, numpy
+from leansr import Upscaler
+upscaler = Upscaler(threads=1)
+network, runs = upscaler._network, []
+def counted(lr):
+    runs.append(1)
+    if len(runs) == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    return network(lr)
+upscaler._network = counted
+try:
+    upscaler(numpy.zeros((3000, 3000), numpy.uint8))
+except KeyboardInterrupt:
+    print("interrupted")
+pool._python_exit()
+print(len(runs))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    said, runs = done.stdout.split()
+    assert said == "interrupted"
+    # Of 144.
+    assert int(runs) < 10

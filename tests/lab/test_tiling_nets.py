@@ -71,3 +71,22 @@ def test_tiles_of_a_network_that_looks_at_all(upscaler, photo, variant, scale):
     np.testing.assert_array_equal(
         upscaler(variant, scale, 4)(small), upscaler(variant, scale, "off")(small)
     )
+
+
+def test_a_halo_of_one_less_is_seen(tmp_path):
+    """With equal weights the outermost pixels of the halo count as much as any other."""
+    variant = zoo.find("sesr-m3", 2)
+    network = build(variant, 2).deploy()
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            torch.nn.init.constant_(weight, 1 / weight[0].numel())
+        else:
+            torch.nn.init.zeros_(weight)
+    path = tmp_path / "equal.onnx"
+    path.write_bytes(to_onnx(network, variant, 2).SerializeToString())
+    pixels = np.random.default_rng(0).random((40, 40), np.float32)
+    whole = Upscaler("sesr-m3", tile="off", threads=1, weights=path)(pixels)
+    tiled = Upscaler("sesr-m3", tile=20, threads=1, weights=path)
+    np.testing.assert_allclose(tiled(pixels), whole, atol=1e-6)
+    tiled._halo -= 1
+    assert np.abs(tiled(pixels) - whole).max() > 1e-5

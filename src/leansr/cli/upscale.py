@@ -22,8 +22,16 @@ _FORMATS = [suffix.removeprefix(".") for suffix in FORMATS]
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=options.ANY_PATH, metavar="IN...")
-@click.option("-o", "--output", type=options.ANY_PATH, metavar="OUT", help="File or folder, or -.")
+@click.argument(
+    "inputs", nargs=-1, required=True, type=options.Folder(path_type=Path), metavar="IN..."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=options.Folder(path_type=Path),
+    metavar="OUT",
+    help="File or folder, or -.",
+)
 @click.option(
     "--model",
     default="sesr-m5",
@@ -132,7 +140,7 @@ def command(
     ending = None if suffix is None else f".{suffix}"
     # Of several pictures at once each has its share of the cores.
     share = max(1, (threads or available_cores()) // jobs) if jobs > 1 else threads
-    set_up: dict[str, Any] = {"backend": backend, "threads": share, "tile": tile}
+    set_up: dict[str, Any] = {"backend": backend, "threads": share, "tile": tile, "at_once": jobs}
     route = Route(
         target, model, input, budget=budget, linear=linear_light, weights=weights, **set_up
     )

@@ -61,7 +61,7 @@ def run(
     way = Single(way) if isinstance(way, Upscalers) else way
     line = Line(way, existing, manifest, compression)
     claimed = list(_claimed(jobs))
-    _sweep([job for job, error in claimed if error is None], _ABANDONED)
+    _sweep([job for job, error in claimed if error is None])
     stages = Stages(line.admit, line.load, line.enlarge, line.save)
     results = pipeline.run(claimed, stages, workers)
     try:
@@ -71,8 +71,7 @@ def run(
                     result = Outcome(job, "failed", result)
                 yield result
     finally:
-        # Of those that were given up: nobody waits for a large picture that goes by rows.
-        _sweep(line.streaming, 0)
+        line.give_up()
 
 
 def _claimed(jobs: Sequence[Job]) -> Iterator[Claim]:
@@ -90,8 +89,8 @@ def _claimed(jobs: Sequence[Job]) -> Iterator[Claim]:
         yield job, error
 
 
-def _sweep(jobs: Collection[Job], age: float) -> None:
-    """Removes temporary files of these outputs that were not written to for `age` seconds."""
+def _sweep(jobs: Collection[Job]) -> None:
+    """Removes temporary files of these outputs that nobody writes any more."""
     names: dict[Path, set[str]] = {}
     for job in jobs:
         names.setdefault(job.target.parent, set()).add(job.target.name[:64])
@@ -101,7 +100,7 @@ def _sweep(jobs: Collection[Job], age: float) -> None:
                 part = _PART.fullmatch(entry.name)
                 if part is None or part["name"] not in known:
                     continue
-                if time.time() - entry.stat().st_mtime >= age:
+                if time.time() - entry.stat().st_mtime >= _ABANDONED:
                     os.unlink(entry.path)
         except OSError:
             # No such folder yet, or somebody else's file: nothing that would stop the work.

@@ -1,7 +1,7 @@
 """One picture from its file to that of its larger copy."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from leansr.image.codecs import fitting
 from leansr.image.picture import Picture
 from leansr.image.strips.open import can_write, reading, writing
 from leansr.image.strips.rows import Whole
+from leansr.runtime import memory
 from leansr.runtime.choice import Choice, Upscalers
 from leansr.runtime.upscaler import Upscaler
 
@@ -56,12 +57,17 @@ def is_large(job: Job, scale: int) -> bool:
     return is_one and size.nbytes * (1 + scale**2) > LARGE
 
 
-def stream(upscalers: Upscalers, job: Job, compression: int | None = None) -> Streamed:
+def stream(
+    upscalers: Upscalers,
+    job: Job,
+    compression: int | None = None,
+    around: codecs.Around = nullcontext,
+) -> Streamed:
     """Upscales one picture by rows, a few of which are in memory at once.
 
     The source too goes by rows where its format allows (`strips.open.reading`), else it is read
-    whole. The pixels are those that `enlarge` gives. `compression` is that of `codecs.write`.
-    PictureError if it cannot be.
+    whole. The pixels are those that `enlarge` gives. `compression` and `around` are those of
+    `codecs.write`. PictureError if it cannot be.
     """
     source = reading(job.source) or Whole(codecs.read(job.source))
     codecs.check_format(source.sample, job.target)
@@ -71,7 +77,7 @@ def stream(upscalers: Upscalers, job: Job, compression: int | None = None) -> St
     height, width = source.height * upscaler.scale, source.width * upscaler.scale
     with (
         _in_memory(str(job.source)),
-        writing(job.target, source.sample, height, width, compression) as write,
+        writing(job.target, source.sample, height, width, compression, around) as write,
     ):
         for rows in upscaler.bands(source):
             write(rows)
@@ -95,15 +101,24 @@ def enlarge(upscalers: Upscalers, picture: Picture, name: str = "the picture") -
     """
     upscaler = upscalers.of(upscalers.choose(picture).kind)
     with _in_memory(name):
+        if picture.more:
+            # Each frame alone is checked where it is upscaled.
+            result = sum(frame.pixels.nbytes for frame in picture.frames) * upscalers.scale**2
+            memory.check(result, "all of its frames")
         return _told(picture.each(upscaler), upscaler)
 
 
-def save(picture: Picture, job: Job, compression: int | None = None) -> tuple[str, ...]:
+def save(
+    picture: Picture,
+    job: Job,
+    compression: int | None = None,
+    around: codecs.Around = nullcontext,
+) -> tuple[str, ...]:
     """Writes the larger copy, whole or not at all, and says what could not be kept.
 
-    `compression` is that of `codecs.write`. PictureError if it cannot be written.
+    `compression` and `around` are those of `codecs.write`. PictureError if it cannot be written.
     """
-    return codecs.write(picture, job.target, compression)
+    return codecs.write(picture, job.target, compression, around)
 
 
 def _told(picture: Picture, upscaler: Upscaler) -> Picture:

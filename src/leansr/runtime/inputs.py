@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ def pictures(path: Path, output: Path | None) -> Iterator[tuple[Path, Path]]:
     """Every picture of a file, folder or pattern, with its name below the output.
 
     Of a folder and a pattern, files with other suffixes than a picture's are passed over, and so
-    is what lies in the folder `output`. Raises UsageError for a pattern that nothing matches.
+    is what lies in the folder `output`, unless that is where they were to be looked for. Raises
+    UsageError for a pattern that nothing matches.
     """
     if not is_pattern(path):
         if not os.path.isdir(path):
@@ -22,12 +24,16 @@ def pictures(path: Path, output: Path | None) -> Iterator[tuple[Path, Path]]:
             for source in _walk(path, output):
                 yield source, source.relative_to(path)
         return
-    matches = sorted(map(Path, glob.glob(os.fspath(path), recursive=True)))
+    fixed, rest = _split(path)
+    matches = _matches(fixed, rest)
     if not matches:
         raise UsageError(f"{path}: no such file, and none that matches it")
-    fixed = _fixed(path)
+    if output is not None and _is_below(fixed, output):
+        output = None
     for match in matches:
-        for source in _walk(match, output) if os.path.isdir(match) else [match]:
+        if output is not None and _is_below(match.parent, output):
+            continue
+        for source in _walk(match, output, is_named=False) if match.is_dir() else [match]:
             if _is_picture(source):
                 yield source, source.relative_to(fixed)
 
@@ -42,14 +48,20 @@ def real(path: Path) -> str:
     return os.path.realpath(path)
 
 
-def _walk(folder: Path, output: Path | None) -> Iterator[Path]:
+def place(path: Path) -> str:
+    """Where the name itself lies: without the links on the way to it, but what it may be."""
+    return os.path.join(real(path.parent), path.name)
+
+
+def _walk(folder: Path, output: Path | None, *, is_named: bool = True) -> Iterator[Path]:
     """The pictures below a folder, its own first; folders that cannot be listed as themselves.
 
     Links to folders are followed, and a folder that is met twice is taken once: by its own name
-    rather than by a link. So loops end.
+    rather than by a link. So loops end. The folder `output` is left out, unless it is the folder
+    itself and `is_named`.
     """
     seen = set()
-    if output is not None and real(output) != real(folder):
+    if output is not None and not (is_named and real(output) == real(folder)):
         seen.add(real(output))
     waiting = [folder]
     while waiting:
@@ -74,8 +86,29 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in {*FORMATS, *UNSUPPORTED} and not path.name.startswith("._")
 
 
-def _fixed(pattern: Path) -> Path:
-    """The folder that a pattern begins with."""
+def _is_below(path: Path, folder: Path) -> bool:
+    """Whether it is the folder, or really lies in it."""
+    return Path(real(path)).is_relative_to(real(folder))
+
+
+def _split(pattern: Path) -> tuple[Path, Path]:
+    """The folder that a pattern begins with, and the rest of it."""
     parts = pattern.parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:first])
+    return Path(*parts[:first]), Path(*parts[first:])
+
+
+def _matches(fixed: Path, rest: Path) -> list[Path]:
+    """What matches as for a shell: names that begin with a dot only where the pattern's do.
+
+    `**` does not go through links, of which two that lead back would have no end.
+    """
+    # Of more stars in one name pathlib makes nothing before Python 3.13.
+    parts = [part if part == "**" else re.sub(r"\*+", "*", part) for part in rest.parts]
+    takes_hidden = any(part.startswith(".") for part in parts)
+    found = fixed.glob(os.path.join(*parts))
+    return sorted(
+        path
+        for path in found
+        if takes_hidden or not any(part.startswith(".") for part in path.relative_to(fixed).parts)
+    )

@@ -3,8 +3,10 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +18,7 @@ from leansr.runtime.choice import Choice, Upscalers
 from leansr.runtime.files import Job
 from leansr.runtime.manifest import Manifest, sha256
 from leansr.runtime.pipeline import Done
-from leansr.runtime.route import Enlarged, Way, cautions
+from leansr.runtime.route import Enlarged, Way
 
 Existing = Literal["error", "overwrite", "skip"]
 # A job, and why it cannot be one of these jobs.
@@ -77,8 +79,8 @@ class Line:
         self._compression = compression
         self._sources: dict[Job, str] = {}
         self._large: dict[Job, Upscalers] = {}
-        # Those that are at it now.
-        self.streaming: set[Job] = set()
+        # Half-written, of pictures that go by rows.
+        self._parts: set[Path] = set()
 
     def admit(self, claim: Claim) -> float | Done[Outcome]:
         job, error = claim
@@ -104,11 +106,11 @@ class Line:
         if job in self._large:
             return None
         began = time.perf_counter()
-        picture = files.load(job)
-        height, width = picture.pixels.shape[:2]
-        high, wide = self._way.sides(height, width, str(job.source))
-        # Rounded down: writing asks again, with the sides themselves.
-        codecs.check_format(picture, job.target, max(1, min(high // height, wide // width)))
+        picture = codecs.read(job.source)
+        sizes = [frame.pixels.shape[:2] for frame in picture.frames]
+        larger = [self._way.sides(high, wide, str(job.source)) for high, wide in sizes]
+        longest, becomes = (max(max(size) for size in each) for each in (sizes, larger))
+        codecs.check_format(picture, job.target, Fraction(becomes, longest))
         return picture, time.perf_counter() - began
 
     def enlarge(self, claim: Claim, loaded: Any) -> _Larger | Done[Outcome]:
@@ -123,8 +125,8 @@ class Line:
     def save(self, claim: Claim, larger: _Larger) -> Outcome:
         job, _ = claim
         enlarged, began = larger.enlarged, time.perf_counter()
-        with self._recorded(job):
-            notes = files.save(enlarged.picture, job, self._compression)
+        around = partial(self._around, job)
+        notes = files.save(enlarged.picture, job, self._compression, around)
         height, width = enlarged.picture.pixels.shape[:2]
         seconds = larger.read, larger.upscale, time.perf_counter() - began
         made = Made(enlarged.model, enlarged.steps, width, height, *seconds)
@@ -133,26 +135,34 @@ class Line:
 
     def _stream(self, job: Job, upscalers: Upscalers) -> Outcome:
         began = time.perf_counter()
-        self.streaming.add(job)
-        try:
-            with self._recorded(job):
-                done = files.stream(upscalers, job, self._compression)
-        finally:
-            self.streaming.discard(job)
+        around = partial(self._around_rows, job)
+        done = files.stream(upscalers, job, self._compression, around)
         seconds = 0.0, time.perf_counter() - began, 0.0
         steps = (upscalers.scale,)
         made = Made(upscalers.model, steps, done.width, done.height, *seconds)
-        notes = *cautions(upscalers, done.choice), *done.notes
-        return Outcome(job, "done", choice=done.choice, made=made, notes=notes)
+        return Outcome(job, "done", choice=done.choice, made=made, notes=done.notes)
+
+    def give_up(self) -> None:
+        """Removes what is half-written of large pictures, for which nobody waits."""
+        for part in self._parts.copy():
+            # On Windows it stays while it is open.
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     @contextmanager
-    def _recorded(self, job: Job) -> Iterator[None]:
-        """Around what puts the output in place."""
-        if self._manifest is not None:
-            self._manifest.begin(self._sources[job], job.target)
+    def _around(self, job: Job, part: Path) -> Iterator[None]:
         yield
         if self._manifest is not None:
-            self._manifest.finish(job.target)
+            self._manifest.add(self._sources[job], job.target, part)
+
+    @contextmanager
+    def _around_rows(self, job: Job, part: Path) -> Iterator[None]:
+        self._parts.add(part)
+        try:
+            with self._around(job, part):
+                yield
+        finally:
+            self._parts.discard(part)
 
 
 def why_not(

@@ -1,13 +1,15 @@
 """What a folder of outputs was made of, so that a batch goes on where it was ended.
 
-A line of JSON for each picture begun and for each one done, at the end of `MANIFEST` in the
-folder. Lines are only ever added, so nothing is lost when the program is killed: a line that was
-cut off is passed over, and of several lines for one output the last holds.
+A line of JSON for each picture, at the end of `MANIFEST` in the folder, written when the output is
+whole and before it is put in place. Lines are only ever added, so nothing is lost when the program
+is killed: a line that was cut off is passed over, and of several lines for one output the last
+holds.
 """
 
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,18 +22,18 @@ MANIFEST = ".leansr-manifest.jsonl"
 _SCHEMA = 1
 
 # Of an output that is there: made of this input in this way; made in another way or of another
-# input, or perhaps not whole; nothing that is known here, or changed since.
+# input; nothing that is known here, or changed since.
 Standing = Literal["done", "stale", "foreign"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line: the input's SHA-256, the settings' and, once it is done, the output's."""
+    """A line: the output's name, and the SHA-256 of the input, the settings and the output."""
 
     output: str
     input: str
     settings: str
-    result: str | None = None
+    result: str
 
 
 class Manifest:
@@ -45,7 +47,11 @@ class Manifest:
         self._root = root
         self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         self._lock = threading.Lock()
-        self._entries = {entry.output: entry for entry in _read(self.path)}
+        self._entries: dict[str, Entry] = {}
+        # All that was ever to be put in place: a run that was killed before leaves the older one.
+        self._made: set[tuple[str, str]] = set()
+        for entry in _read(self.path):
+            self._know(entry)
 
     def standing(self, source: str, target: Path) -> Standing:
         """How the output `target` that is there stands to the input of the SHA-256 `source`.
@@ -55,33 +61,28 @@ class Manifest:
         entry = self._entries.get(self._name(target))
         if entry is None:
             return "foreign"
-        if entry.result is None:
-            # Killed before or after it was put in place; what is there was made by us either way.
-            return "stale"
-        if entry.result != sha256(target):
+        found = sha256(target)
+        if (entry.output, found) not in self._made:
             return "foreign"
-        is_same = (entry.input, entry.settings) == (source, self._settings)
+        is_same = (entry.input, entry.settings, entry.result) == (source, self._settings, found)
         return "done" if is_same else "stale"
 
-    def begin(self, source: str, target: Path) -> None:
-        """To be called before `target` is put in place; `source` is the input's SHA-256."""
-        self._add(Entry(self._name(target), source, self._settings))
-
-    def finish(self, target: Path) -> None:
-        """To be called when it is."""
-        begun = self._entries[self._name(target)]
-        self._add(Entry(begun.output, begun.input, begun.settings, sha256(target)))
-
-    def _add(self, entry: Entry) -> None:
+    def add(self, source: str, target: Path, part: Path) -> None:
+        """To be called before `part` becomes `target`; `source` is the input's SHA-256."""
+        entry = Entry(self._name(target), source, self._settings, sha256(part))
         line = json.dumps({"schema": _SCHEMA} | asdict(entry)) + "\n"
         with self._lock:
-            self._entries[entry.output] = entry
+            self._know(entry)
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 _append(self.path, line.encode())
             except OSError as cause:
                 reason = cause.strerror
                 raise DataError(f"{self.path}: cannot be written ({reason})") from cause
+
+    def _know(self, entry: Entry) -> None:
+        self._entries[entry.output] = entry
+        self._made.add((entry.output, entry.result))
 
     def _name(self, target: Path) -> str:
         return target.relative_to(self._root).as_posix()
@@ -90,6 +91,9 @@ class Manifest:
 def sha256(path: Path) -> str:
     """Of a file's content, in hex; PictureError if it cannot be read."""
     try:
+        # Asked before it is opened, which would wait for the writer of a pipe.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PictureError(f"{path}: is not a file")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as cause:

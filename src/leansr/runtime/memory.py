@@ -49,6 +49,14 @@ def tile_bytes(features: int, scale: int) -> int:
     return round(_RUNTIME * features + _COLOUR * scale**2)
 
 
+def check(needed: int, what: str) -> None:
+    """MemoryError if there are not so many bytes for `what`."""
+    free = available()
+    if free is not None and needed > free:
+        room = f"{in_words(needed)} for {what}, of {in_words(free)} that are free"
+        raise MemoryError(room)
+
+
 def in_words(count: int) -> str:
     """Bytes as a person reads them."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**29 else f"{count / 2**20:.0f} MiB"
@@ -91,6 +99,6 @@ def _room(group: Path, limit: str, usage: str, cache: str) -> int | None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="ascii").splitlines()
+        return path.read_text(encoding="ascii", errors="surrogateescape").splitlines()
     except OSError:
         return []

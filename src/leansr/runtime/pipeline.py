@@ -176,7 +176,7 @@ class _Line(Generic[T, R]):
         try:
             megapixels = self._stages.admit(item)
         except PictureError as error:
-            self._results.put((index, error))
+            self._results.put((index, _bare(error)))
             return
         if isinstance(megapixels, Done):
             self._results.put((index, megapixels.result))
@@ -200,7 +200,7 @@ class _Line(Generic[T, R]):
         try:
             made = work()
         except PictureError as error:
-            made = Done(error)
+            made = Done(_bare(error))
         if isinstance(made, Done):
             self._room.leave(megapixels)
             self._results.put((index, made.result))
@@ -211,6 +211,20 @@ class _Line(Generic[T, R]):
         try:
             result: R | PictureError = self._stages.save(self._items[index], enlarged)
         except PictureError as error:
-            result = error
+            result = _bare(error)
         self._room.leave(megapixels)
         self._results.put((index, result))
+
+
+def _bare(error: PictureError) -> PictureError:
+    """The error without its traceback, whose frames would hold a picture until it is read."""
+    waiting: list[BaseException | None] = [error]
+    seen = set[int]()
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        found.__traceback__ = None
+        waiting += [found.__cause__, found.__context__]
+    return error

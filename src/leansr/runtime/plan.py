@@ -9,7 +9,7 @@ from leansr.errors import UsageError
 from leansr.image.codecs import FORMATS, UNSUPPORTED
 from leansr.runtime import inputs
 from leansr.runtime.files import Job
-from leansr.runtime.inputs import real
+from leansr.runtime.inputs import place
 from leansr.runtime.size import Wanted, wanted
 
 
@@ -35,8 +35,9 @@ def plan(
                 raise UsageError(f"{path}: is a folder; say where its pictures go with -o FOLDER")
         sources = [source for path in named for source, _ in inputs.pictures(path, None)]
         jobs = [Job(path, _beside(path, str(label), suffix)) for path in sources]
-        made = {real(job.target) for job in jobs}
-        jobs = [job for job in jobs if real(job.source) not in made]
+        # By their names: a link from there to the input is no larger copy.
+        made = {place(job.target) for job in jobs}
+        jobs = [job for job in jobs if place(job.source) not in made]
     return list(dict.fromkeys(jobs))
 
 

@@ -1,5 +1,6 @@
 """The way of a picture to its size: networks one after the other, then a resize."""
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +11,13 @@ from typing import Any, Protocol
 from leansr import zoo
 from leansr.errors import PictureError, UsageError
 from leansr.image.picture import Picture
-from leansr.runtime import files
-from leansr.runtime.budget import Budget, cost_here
+from leansr.runtime import files, memory
+from leansr.runtime.budget import Budget, Pick, cost_here
 from leansr.runtime.choice import INPUTS, Choice, Input, Upscalers, is_photo
 from leansr.runtime.manifest import sha256
+from leansr.runtime.onnx_session import OnnxSession
 from leansr.runtime.size import Factor, Wanted, fitted, sides_of, steps_for
+from leansr.runtime.upscaler import onnx_of
 from leansr.zoo.release import Kind, every_release, release_of, releases
 
 AUTO = "auto"
@@ -25,8 +28,8 @@ class Enlarged:
     """A picture of the size that was asked for, and how it came to it.
 
     `model` and the kind of weights in `choice` are those of the first network, None and "clean"
-    where there was none to take; `steps` are the networks' scales, `notes` what is to be told of
-    the result.
+    where there was none to take; `steps` are the networks' scales, `notes` what is to be told
+    beside the picture's own.
     """
 
     picture: Picture
@@ -70,8 +73,7 @@ class Single:
     def enlarge(self, picture: Picture, name: str) -> Enlarged:
         upscalers, choice = self.upscalers, self.upscalers.choose(picture)
         larger = files.enlarge(upscalers, picture, name)
-        notes = cautions(upscalers, choice)
-        return Enlarged(larger, upscalers.model, (upscalers.scale,), choice, notes)
+        return Enlarged(larger, upscalers.model, (upscalers.scale,), choice)
 
 
 class Route:
@@ -147,22 +149,27 @@ class Route:
     def enlarge(self, picture: Picture, name: str) -> Enlarged:
         # Pages of a document need not have one size.
         try:
-            frames = [self._enlarge(replace(frame, more=()), name) for frame in picture.frames]
+            if picture.more:
+                memory.check(self._bytes(picture), "all of its frames")
+            pick = self._within_budget(picture, name)
+            frames = [
+                self._enlarge(replace(frame, more=()), name, pick) for frame in picture.frames
+            ]
         except MemoryError as cause:
             what = f"{name}: {self.target} of it does not fit into memory"
             raise PictureError(f"{what}; ask for a smaller size") from cause
         more = tuple(frame.picture for frame in frames[1:])
         return replace(frames[0], picture=replace(frames[0].picture, more=more))
 
-    def _enlarge(self, picture: Picture, name: str) -> Enlarged:
+    def _enlarge(self, picture: Picture, name: str, pick: Pick | None) -> Enlarged:
         height, width = picture.pixels.shape[:2]
         high, wide = self.sides(height, width, name)
-        factor = max(Fraction(high, height), Fraction(wide, width))
+        factor = self._factor(picture, name)
         if factor <= 1:
             words = "no network, as it is that large already"
             larger = self._fit(picture, high, wide)
             return Enlarged(larger, None, (), Choice("clean", words))
-        model, steps, told, warned = self._pick(picture, factor)
+        model, steps, told, warned = self._networks(factor, pick)
         first = self._upscalers(model, steps[0], self.input)
         choice = first.choose(picture)
         larger = files.enlarge(first, picture, name)
@@ -174,8 +181,7 @@ class Route:
             told.append(f"resized to {wide}x{high}")
         larger = replace(self._fit(larger, high, wide), jpeg_quality=picture.jpeg_quality)
         words = "; ".join([*told, choice.words])
-        notes = *warned, *cautions(first, choice)
-        return Enlarged(larger, model, steps, Choice(choice.kind, words), notes)
+        return Enlarged(larger, model, steps, Choice(choice.kind, words), tuple(warned))
 
     def _fit(self, picture: Picture, height: int, width: int) -> Picture:
         pixels = fitted(
@@ -183,16 +189,43 @@ class Route:
         )
         return picture.with_pixels(pixels)
 
-    def _pick(
-        self, picture: Picture, factor: Fraction
+    def _bytes(self, picture: Picture) -> int:
+        """What all frames take at their new size, at most."""
+        return sum(
+            self.area(frame.pixels.shape[0], frame.pixels.shape[1]) * frame.pixels[0, 0].nbytes
+            for frame in picture.frames
+        )
+
+    def _factor(self, picture: Picture, name: str) -> Fraction:
+        """How many times as long its sides become, at most."""
+        height, width = picture.pixels.shape[:2]
+        high, wide = self.sides(height, width, name)
+        return max(Fraction(high, height), Fraction(wide, width))
+
+    def _within_budget(self, picture: Picture, name: str) -> Pick | None:
+        """The model for all frames of a picture together, None if there is none to pick."""
+        if self._budget is None:
+            return None
+        factors = [self._factor(frame, name) for frame in picture.frames]
+        # Alpha goes through the network beside the colour. What has its size already does not.
+        shapes = [
+            (*frame.pixels.shape[:2], 1 + frame.has_alpha)
+            for frame, factor in zip(picture.frames, factors, strict=True)
+            if factor > 1
+        ]
+        if not shapes:
+            return None
+        pixels = sum(math.prod(shape) for shape in shapes)
+        return self._budget.pick(pixels, max(factors), self.input, is_photo(picture))
+
+    def _networks(
+        self, factor: Fraction, pick: Pick | None
     ) -> tuple[str, tuple[int, ...], list[str], list[str]]:
         """The model, the scales of its networks, what is to be told of them, and warned of."""
-        if self._budget is None:
+        if self._budget is None or pick is None:
             steps = steps_for(factor, self._scales)
             is_plain = len(steps) == 1 and factor == steps[0]
             return self.model, steps, [] if is_plain else [_listed(steps)], []
-        height, width = picture.pixels.shape[:2]
-        pick = self._budget.pick(height * width, factor, self.input, is_photo(picture))
         within = f"within {self._budget.seconds:g} s"
         rank = "the best" if pick.is_within else "the fastest, as none is"
         told = (
@@ -207,9 +240,12 @@ class Route:
         every = zoo.VARIANTS[model].scales if model in zoo.VARIANTS else zoo.find(model, 2).scales
         wanted = self.target.value if isinstance(self.target, Factor) else 1
         next_up = min((s for s in every if s >= wanted), default=max(every))
-        if self._options.get("weights") is not None:
-            # One file has one scale; that it is the right one is seen when it is loaded.
-            return (next_up,)
+        weights = self._options.get("weights")
+        if weights is not None:
+            # One file has one scale; Upscaler says what else there is to be wrong with it.
+            scale = OnnxSession(onnx_of(model, next_up, kind, weights), 1).scale
+            zoo.find(model, scale)
+            return (scale,)
         scales = tuple(scale for name, scale in releases(kind) if name == model)
         # Where there are none, that is what the error says.
         return scales or (release_of(model, next_up, kind).scale,)
@@ -223,12 +259,6 @@ class Route:
             if key not in self._made:
                 self._made[key] = Upscalers(model, scale, input, **self._options)
             return self._made[key]
-
-
-def cautions(upscalers: Upscalers, choice: Choice) -> tuple[str, ...]:
-    """What there is to be told of all that they make by a choice."""
-    caution = upscalers.of(choice.kind).caution
-    return () if caution is None else (caution,)
 
 
 def _listed(steps: Sequence[int]) -> str:

@@ -41,8 +41,12 @@ def run(
         if target.is_dir() or not target.suffix:
             raise UsageError(f"{target}: standard input has no name; give a file with -o")
         check_suffix(target, suffix)
-    elif sys.stdout is None or sys.stdout.isatty():
+    elif sys.stdout is None:
+        raise UsageError("standard output is closed; give -o FILE")
+    elif sys.stdout.isatty():
         raise UsageError("standard output is a terminal; give -o FILE, or lead it to a program")
+    if source == STANDARD and sys.stdin is None:
+        raise UsageError("standard input is closed; give a file")
     with tempfile.TemporaryDirectory(prefix="leansr-") as folder:
         try:
             job = Job(source, target)
@@ -64,7 +68,11 @@ def _run(
     source, target = job.source, job.target
     if source == STANDARD:
         source = folder / "in"
+        # Before there is a copy of what may have no end.
+        head = sys.stdin.buffer.read(_HEAD)
+        _told(head, source)
         with source.open("wb") as file:
+            file.write(head)
             shutil.copyfileobj(sys.stdin.buffer, file)
     if target == STANDARD:
         target = folder / f"out{suffix or _suffix_of(source)}"
@@ -85,9 +93,13 @@ def _suffix_of(source: Path) -> str:
     """The suffix of its format, by its content."""
     try:
         with source.open("rb") as file:
-            found = formats.told(file.read(_HEAD))
+            return _told(file.read(_HEAD), source).suffixes[0]
     except OSError as cause:
         raise PictureError(f"{source}: cannot be read ({cause.strerror})") from cause
+
+
+def _told(head: bytes, source: Path) -> formats.Format:
+    found = formats.told(head)
     if found is None:
         raise PictureError(f"{source}: is not a picture that can be decoded")
-    return found.suffixes[0]
+    return found

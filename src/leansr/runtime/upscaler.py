@@ -5,7 +5,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -90,7 +92,8 @@ class Upscaler:
     `threads` is all cores if None. `input` says what the arrays are: "clean", or "photo" for those
     that were compressed (not every model has weights for them). `weights` is an ONNX file of
     `leansr export` in place of the released ones. The backend "native" runs SESR alone, several
-    times as fast, where it was built (docs/native.md).
+    times as fast, where it was built (docs/native.md). `at_once` is how many threads of the caller
+    call it at the same time: memory is planned for all of their tiles.
     """
 
     def __init__(
@@ -103,12 +106,15 @@ class Upscaler:
         tile: int | Literal["auto", "off"] = "auto",
         input: Kind = "clean",
         weights: str | Path | None = None,
+        at_once: int = 1,
     ) -> None:
         variant = zoo.find(model, scale)
         if backend not in BACKENDS:
             raise UsageError(f"{backend}: no such backend; one of {', '.join(BACKENDS)}")
         if threads is not None and threads < 1:
             raise UsageError(f"threads are 1 or more, not {threads}")
+        if at_once < 1:
+            raise UsageError(f"at_once is 1 or more, not {at_once}")
         if tile not in ("auto", "off") and not (isinstance(tile, int) and tile >= 1):
             raise UsageError(f"a tile is auto, off or 1 pixel or more a side, not {tile}")
         if input not in KINDS:
@@ -138,7 +144,7 @@ class Upscaler:
         if tile == "auto":
             wanted = max(AUTO_TILE, _TILE_BY_HALO * self._halo)
             tile = memory.tile_side(
-                wanted, self._halo, self._pixel_bytes, self._threads, memory.available()
+                wanted, self._halo, self._pixel_bytes, at_once * self._threads, memory.available()
             )
         self._tile: int | None = None if tile == "off" else tile
 
@@ -168,12 +174,13 @@ class Upscaler:
         held = rows[: ahead + 2]
         self._check_memory(held, columns, channels * source.sample.pixels.itemsize)
         waiting: deque[_Started] = deque()
-        with ThreadPoolExecutor(self._threads) as pool:
+        with _pool(self._threads) as pool:
             for span in rows:
                 around = span.wider(_reach(channels), height)
                 pixels = window.rows(around.low, around.high)
                 part = _Part(pixels, around.low, (height, width))
-                waiting.append(self._start(pool, part, [span], columns))
+                larger, works = self._works(part, [span], columns)
+                waiting.append(_Started(larger, [pool.submit(work) for work in works]))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -183,9 +190,17 @@ class Upscaler:
         height, width = pixels.shape[:2]
         rows, columns = self._grid(height, width)
         self._check_memory(rows, columns, pixels[0, 0].nbytes)
-        with ThreadPoolExecutor(self._threads) as pool:
-            part = _Part(pixels, 0, (height, width))
-            return self._start(pool, part, rows, columns).result()
+        result, works = self._works(_Part(pixels, 0, (height, width)), rows, columns)
+        waiting: deque[Future[None]] = deque()
+        with _pool(self._threads) as pool:
+            for work in works:
+                # What is handed out is done before a program that is interrupted can end.
+                if len(waiting) == 2 * self._threads:
+                    waiting.popleft().result()
+                waiting.append(pool.submit(work))
+            for future in waiting:
+                future.result()
+        return result
 
     def _grid(self, height: int, width: int) -> tuple[list[Span], list[Span]]:
         """Rows and columns of the tiles of a picture."""
@@ -230,10 +245,10 @@ class Upscaler:
             return "use fewer --threads"
         return "use a smaller --tile"
 
-    def _start(
-        self, pool: Executor, part: _Part, rows: Sequence[Span], columns: Sequence[Span]
-    ) -> _Started:
-        """Sets out on rows of tiles of the picture that `part` is of."""
+    def _works(
+        self, part: _Part, rows: Sequence[Span], columns: Sequence[Span]
+    ) -> tuple[Pixels, list[Callable[[], None]]]:
+        """Rows of tiles of the picture that `part` is of, larger, and what fills them."""
         top = rows[0].start
         channels = part.pixels.shape[2]
         shape = (rows[-1].stop - top) * self.scale, columns[-1].stop * self.scale, channels
@@ -244,7 +259,7 @@ class Upscaler:
             target = rows.target(self.scale, top), columns.target(self.scale)
             result[target] = tile[rows.kept(self.scale), columns.kept(self.scale)]
 
-        return _Started(result, [pool.submit(fill, *place) for place in tiles(rows, columns)])
+        return result, [partial(fill, *place) for place in tiles(rows, columns)]
 
     def _upscale_tile(self, pixels: Pixels) -> Pixels:
         """One tile `(H, W, C)`, its colour and its alpha each by their way."""
@@ -313,6 +328,18 @@ def _session(backend: Backend, onnx: Path, threads: int) -> OnnxSession | Native
     if backend == "native":
         return NativeSession(onnx.with_suffix(".safetensors"), threads)
     return OnnxSession(onnx, threads)
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[Executor]:
+    """Threads for tiles; after an error or ^C nobody waits for those that are left."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def available_cores() -> int:
