@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from leansr import zoo
 from leansr.lab.plot.front import draw_front
 from leansr.lab.plot.labels import Label, place
 from leansr.lab.plot.points import (
@@ -39,7 +40,12 @@ def test_printed_points_are_what_the_papers_print():
 
 def test_released_points_are_those_of_the_cards():
     for (name, scale), release in releases().items():
-        (point,) = [p for p in released_points(scale, "Set5", "multi_adds") if p.name == name]
+        found = [p for p in released_points(scale, "Set5", "multi_adds") if p.name == name]
+        if zoo.VARIANTS[name].dtype == "int8":
+            # Its Multi-Adds are no cost to be compared with those in floats.
+            assert not found
+            continue
+        (point,) = found
         assert (point.cost, point.psnr) == (release.card["multi_adds"], release.psnr_y("Set5"))
         assert point.kind == "ours"
     assert released_points(4, "Manga109", "params") == []
