@@ -1,11 +1,12 @@
 """The native engine beside other runtimes: released SESR, luma in and out, interleaved.
 
 python benchmarks/engine.py [--variants sesr-m5,sesr-m11] [--sizes 640x360] [--threads 1,2]
-                            [--runs 15] [--isa avx512,avx2] [--methods winograd,bf16] [--json]
+                            [--runs 15] [--isa avx512,avx2] [--methods winograd,bf16,int8]
+                            [--json]
 
 Each round runs every contender once, and then multiply-adds in registers alone, on as many threads:
 the peak that the shares are of, median of median. Ratios are of medians and of minima, to the
-fastest other runtime of the same precision. Runtimes that are not installed are named.
+fastest other runtime of as many bits or more. Runtimes that are not installed are named.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,12 +27,14 @@ import click
 import numpy as np
 import onnxruntime
 
-from leansr.image.arrays import Floats
+from leansr.image import codecs
+from leansr.image.arrays import Floats, to_unit
+from leansr.image.colour import luma
 from leansr.lab.measure.machine import describe, load
 from leansr.runtime.native import NativeSession
 from leansr.runtime.native_library import instruction_sets, multiply_adds
 from leansr.runtime.native_library import methods as known_methods
-from leansr.zoo.release import Release, release_of
+from leansr.zoo.release import Release, release_of, releases
 
 # Luma `(H, W)` to luma; None is a runtime that is not installed.
 Run = Callable[[Floats], Floats]
@@ -54,7 +58,8 @@ class Row:
 
 
 def native(release: Release, threads: int, isa: str, method: str) -> Run:
-    session = NativeSession(release.tensors, threads, isa=isa, method=method)  # type: ignore[arg-type]
+    tensors = (_int8_of(release) if method == "int8" else release).tensors
+    session = NativeSession(tensors, threads, isa=isa, method=method)  # type: ignore[arg-type]
     return lambda lr: session(lr[..., None])[..., 0]
 
 
@@ -70,13 +75,19 @@ def onnx_runtime(release: Release, threads: int) -> Run:
     return lambda lr: session.run(["sr"], {"lr": lr[None, None]})[0][0, 0]
 
 
-def torch_channels_last(release: Release, threads: int) -> Run:
+def _int8_of(release: Release) -> Release:
+    return release_of(f"{release.variant}-int8", release.scale)
+
+
+def torch_channels_last(release: Release, threads: int, compiled: bool) -> Run:
     import torch
 
     from leansr.lab.weights import open_network
 
     network = open_network(release.tensors)[0].deploy().eval()
     network = network.to(memory_format=torch.channels_last)
+    if compiled:
+        network = torch.compile(network, dynamic=False)
 
     def run(lr: Floats) -> Floats:
         torch.set_num_threads(threads)
@@ -88,11 +99,12 @@ def torch_channels_last(release: Release, threads: int) -> Run:
 
 
 def openvino(release: Release, threads: int, precision: str) -> Run:
+    """int8 is by its own quantiser, whose kernels fuse PReLU; those of our file do not."""
     import openvino
 
     core = openvino.Core()
     settings = {
-        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision,
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
@@ -100,8 +112,31 @@ def openvino(release: Release, threads: int, precision: str) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prelu.onnx"
         path.write_bytes(_with_prelu(release))
-        request = core.compile_model(path, "CPU", settings).create_infer_request()
+        model = core.read_model(path)
+        if precision == "int8":
+            import nncf
+
+            # One picture gives its ranges, on which its speed does not depend.
+            model = nncf.quantize(model, nncf.Dataset([photo()[None, None]]))
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
     return lambda lr: request.infer([lr[None, None]])[0][0, 0]
+
+
+def photo() -> Floats:
+    """Luma of the demo's picture."""
+    pixels = codecs.read(Path(__file__).parents[1] / "demo" / "flowers.png").pixels
+    return luma(to_unit(pixels[..., :3]))
+
+
+def litert_int8(release: Release, threads: int, size: tuple[int, int]) -> Run:
+    """The int8 release as `leansr export -o FILE.tflite` writes it."""
+    from leansr.lab.export.litert import LitertSession, to_litert
+    from leansr.lab.weights import open_network
+
+    network, variant, scale = open_network(_int8_of(release).tensors)
+    content = to_litert(network.deploy(), variant, scale, size, release.card["licence"])
+    session = LitertSession(content, threads=threads)
+    return lambda lr: session(lr[..., None])[..., 0]
 
 
 def ncnn(release: Release, threads: int, size: tuple[int, int]) -> Run:
@@ -145,16 +180,29 @@ def contenders(
     release: Release, threads: int, size: tuple[int, int], isas: list[str], methods: list[str]
 ) -> Iterator[tuple[str, Callable[[], Run] | None]]:
     """How to make each; None if it is not installed."""
+    has_int8 = (f"{release.variant}-int8", release.scale) in releases()
     for isa in isas:
         for method in filter(known_methods(isa).__contains__, methods):
-            yield f"native {isa} {method}", lambda i=isa, m=method: native(release, threads, i, m)
+            if method != "int8" or has_int8:
+                make = partial(native, release, threads, isa, method)
+                yield f"native {isa} {method}", make
     peers: dict[str, tuple[tuple[str, ...], Callable[[], Run]]] = {
         "onnxruntime": (("onnxruntime",), lambda: onnx_runtime(release, threads)),
-        "torch channels-last": (("torch",), lambda: torch_channels_last(release, threads)),
+        "torch channels-last": (("torch",), lambda: torch_channels_last(release, threads, False)),
+        "torch.compile": (("torch",), lambda: torch_channels_last(release, threads, True)),
         "openvino f32": (("openvino",), lambda: openvino(release, threads, "f32")),
         "openvino bf16": (("openvino",), lambda: openvino(release, threads, "bf16")),
+        "openvino int8": (("openvino", "nncf"), lambda: openvino(release, threads, "int8")),
         "ncnn": (("ncnn", "pnnx"), lambda: ncnn(release, threads, size)),
     }
+    if has_int8:
+        peers |= {
+            "onnxruntime int8": (
+                ("onnxruntime",),
+                lambda: onnx_runtime(_int8_of(release), threads),
+            ),
+            "litert int8": (("ai_edge_litert",), lambda: litert_int8(release, threads, size)),
+        }
     for name, (packages, make) in peers.items():
         yield name, make if all(map(find_spec, packages)) else None
 
@@ -215,10 +263,12 @@ def show(rows: list[Row], peak: float) -> None:
     for row in rows:
         if not row.contender.startswith("native"):
             continue
-        others = [other for other in rows if not other.contender.startswith("native")]
-        # Floats are beaten by floats; fewer bits have to beat them too.
-        if not row.contender.endswith(" bf16"):
-            others = [other for other in others if not other.contender.endswith(" bf16")]
+        others = [
+            other
+            for other in rows
+            # Floats are beaten by floats; fewer bits have to beat them too.
+            if not other.contender.startswith("native") and bits(other) >= bits(row)
+        ]
         median = min(others, key=lambda other: other.median_ms)
         least = min(others, key=lambda other: other.min_ms)
         click.echo(
@@ -228,6 +278,11 @@ def show(rows: list[Row], peak: float) -> None:
         )
 
 
+def bits(row: Row) -> int:
+    """Of the products, by a contender's name."""
+    return {"bf16": 16, "int8": 8}.get(row.contender.rpartition(" ")[2], 32)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--variants", default="sesr-m5,sesr-m11")
@@ -235,7 +290,7 @@ def main() -> None:
     parser.add_argument("--threads", default="1")
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--isa", default=instruction_sets()[0])
-    parser.add_argument("--methods", default="winograd,bf16")
+    parser.add_argument("--methods", default="winograd,bf16,int8")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     every: list[Row] = []

@@ -25,14 +25,14 @@ from leansr.zoo.variant import Variant
 
 
 class LitertSession:
-    """A file in LiteRT, on one thread: by XNNPACK's kernels, its own choice, or its plain ones."""
+    """A file in LiteRT: by XNNPACK's kernels, its own choice, or its plain ones."""
 
-    def __init__(self, content: bytes, is_plain: bool = False) -> None:
+    def __init__(self, content: bytes, is_plain: bool = False, threads: int = 1) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         kernels = OpResolverType.BUILTIN_REF if is_plain else OpResolverType.AUTO
         self._interpreter = Interpreter(
-            model_content=content, num_threads=1, experimental_op_resolver_type=kernels
+            model_content=content, num_threads=threads, experimental_op_resolver_type=kernels
         )
         self._shape: tuple[int, ...] = ()
 
