@@ -105,7 +105,8 @@ def _spans(length: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + TILE, length)) for start in range(0, length, TILE))
 
 
-def _opencv(threads: int, model: Path | None) -> Peer:
+def opencv_network(threads: int, model: Path | None) -> Any:
+    """OpenCV's FSRCNN: its `upsample` takes and gives uint8, three channels."""
     if model is None:
         raise UnavailableError("--opencv says where FSRCNN_x2.pb is")
     try:
@@ -121,6 +122,13 @@ def _opencv(threads: int, model: Path | None) -> Peer:
         network.upsample(np.zeros((16, 16, 3), np.uint8))
     except cv2.error as cause:
         raise UnavailableError(f"{model}: {str(cause).strip().splitlines()[0]}") from cause
+    return network
+
+
+def _opencv(threads: int, model: Path | None) -> Peer:
+    network = opencv_network(threads, model)
+    import cv2
+
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
     def write(pixels: Pixels, path: Path) -> Any:
