@@ -8,6 +8,7 @@
 
 #include "body.h"
 #include "ends.h"
+#include "pixels.h"
 
 namespace leansr::ISA {
 namespace {
@@ -48,6 +49,17 @@ const Kernels kernels = {
 #else
         {},
 #endif
+    },
+    {
+        {nullptr, split<uint8_t, kGrey>, split<uint8_t, kRgb>},
+        {nullptr, split<uint16_t, kGrey>, split<uint16_t, kRgb>},
+        {split<float, kLuma>, split<float, kGrey>, split<float, kRgb>},
+    },
+    {widen<2>, widen<4>},
+    {
+        {nullptr, join<uint8_t, kGrey>, join<uint8_t, kRgb>},
+        {nullptr, join<uint16_t, kGrey>, join<uint16_t, kRgb>},
+        {join<float, kLuma>, join<float, kGrey>, join<float, kRgb>},
     },
     peak,
 };

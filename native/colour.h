@@ -1,0 +1,57 @@
+// The pixels of a picture as luma for the network, and its luma as pixels: a strip of a band.
+#pragma once
+
+#include "network.h"
+
+namespace leansr {
+
+struct Picture {
+  const void* lr;
+  void* sr;                 // scale times as large
+  long lr_pitch, sr_pitch;  // bytes from a row to the next
+  int height, width;
+  Depth depth;
+  Colours colours;
+
+  size_t pixel_bytes() const;
+};
+
+// Chroma goes up by MATLAB's bicubic: along the row as soon as a line is read, down the column when
+// it is written. So a few lines of it are all that is kept.
+class Colour {
+ public:
+  Colour(const Kernels& kernels, int scale) : kernels_(kernels), scale_(scale) {}
+
+  // For strips of up to `widest` LR columns.
+  void resize(int widest);
+
+  // Luma of columns [from, to); up to 15 floats more are overwritten.
+  void luma(const Picture& picture, int row, int from, int to, float* out);
+
+  // What follows is of columns [left, left + width) and of rows from `top` on.
+  void begin(const Picture& picture, int top, int left, int width);
+  // What there is of a row besides its chroma; rows are asked for from the top down.
+  const float* luma(int row);
+  // SR luma of 4 / scale rows is to be written here, `sr_pitch` floats apart, ...
+  float* sr() { return sr_.data(); }
+  long sr_pitch() const { return wide_; }
+  // ... and then becomes those that begin `phase` rows below the first of LR row `row`.
+  void put(int row, int phase);
+
+ private:
+  // A line of LR luma from column left - 2 on, and of red and blue above it, enlarged.
+  float* line(int row) { return lines_.data() + row % kKept * (long_ + 2 * wide_); }
+  void split(int row, int from, int to, float* luma, int at);
+  void make(int row);
+
+  static constexpr int kKept = 5;  // rows that the taps of an LR row's SR rows reach
+
+  const Kernels& kernels_;
+  const int scale_;
+  long long_ = 0, wide_ = 0;  // floats of a line of LR and of SR
+  Floats pixels_, red_, blue_, lines_, sr_, joined_;
+  Picture picture_{};
+  int left_ = 0, width_ = 0, made_ = 0;
+};
+
+}  // namespace leansr
