@@ -167,7 +167,7 @@ LEANSR_API int leansr_run(void* handle, const float* lr, int height, int width, 
                           float* sr, long long sr_pitch) {
   constexpr long kFloat = sizeof(float);
   return run(*static_cast<Session*>(handle), {lr, sr, long(lr_pitch) * kFloat,
-                                              long(sr_pitch) * kFloat, height, width, kF32, kLuma});
+                                              long(sr_pitch) * kFloat, height, width, kF32, 0});
 }
 
 // The same for pixels, whose luma goes through the network. `depth` is of kernels.h, `channels` are
@@ -177,5 +177,5 @@ LEANSR_API int leansr_picture(void* handle, int depth, int channels, const void*
   if (depth < 0 || depth >= kDepths || (channels != 1 && channels != 3)) return false;
   return run(*static_cast<Session*>(handle),
              {lr, sr, long(lr_pitch), long(sr_pitch), height, width, Depth(depth),
-              channels == 3 ? kRgb : kGrey});
+              channels});
 }

@@ -196,7 +196,7 @@ void Band::last(int row) {
   const int width = rights_[blocks_ + 1] - lefts_[blocks_ + 1], scale = network_.shape.scale;
   LastRow lines{{}, size_t(rings_[blocks_].span), nullptr, nullptr, quads_.data(), width};
   for (int dy = 0; dy < 5; dy++) lines.in[dy] = input(blocks_, row - 2 + dy, row + 3);
-  Spread to{quads_.data(), rounded_up(width, 16), width, nullptr, colour_.sr(), colour_.sr_pitch()};
+  Spread to{quads_.data(), rounded_up(width, 16), width, nullptr, nullptr, colour_.sr_pitch()};
   // Also where it is not added, as chroma is read with it.
   const float* luma = colour_.luma(row);
   if (network_.shape.input_residual) to.lr = luma;
@@ -204,6 +204,7 @@ void Band::last(int row) {
     lines.kernel = network_.last(part);
     lines.bias = network_.last_bias.data() + 4 * part;
     layers_.last[kind_](lines);
+    to.sr = colour_.sr(row, part);
     kernels_.spread[scale == 4](to);
     colour_.put(row, part);
   }

@@ -16,8 +16,9 @@ int mirrored(int at, int side) {
 
 }  // namespace
 
-size_t Picture::pixel_bytes() const {
-  return (colours == kRgb ? 3 : 1) * (depth == kU8 ? 1 : depth == kU16 ? 2 : sizeof(float));
+long Picture::pixel_bytes() const {
+  constexpr long kBytes[kDepths] = {1, 2, sizeof(float)};
+  return std::max(channels, 1) * kBytes[depth];
 }
 
 void Colour::resize(int widest) {
@@ -33,7 +34,11 @@ void Colour::resize(int widest) {
 
 void Colour::luma(const Picture& picture, int row, int from, int to, float* out) {
   picture_ = picture;
-  split(row, from, to, out, 0);
+  if (picture.is_luma()) {
+    std::memcpy(out, source(row, from), (to - from) * sizeof(float));
+  } else {
+    split(row, from, to, out, 0);
+  }
 }
 
 void Colour::begin(const Picture& picture, int top, int left, int width) {
@@ -43,17 +48,26 @@ void Colour::begin(const Picture& picture, int top, int left, int width) {
   made_ = std::max(0, top - kReach);
 }
 
+const char* Colour::source(int row, int column) const {
+  const char* pixels = static_cast<const char*>(picture_.lr);
+  return pixels + row * picture_.lr_pitch + column * picture_.pixel_bytes();
+}
+
+char* Colour::target(int row, int phase) const {
+  char* pixels = static_cast<char*>(picture_.sr) + (long(row) * scale_ + phase) * picture_.sr_pitch;
+  return pixels + left_ * scale_ * picture_.pixel_bytes();
+}
+
 const float* Colour::luma(int row) {
+  if (picture_.is_luma()) return reinterpret_cast<const float*>(source(row, left_));
   while (made_ < std::min(row + kReach + 1, picture_.height)) make(made_++);
   return line(row) + kReach;
 }
 
 // The pixels are copied, so that kernels may read past a row's end.
 void Colour::split(int row, int from, int to, float* luma, int at) {
-  const size_t bytes = picture_.pixel_bytes();
-  const char* pixels = static_cast<const char*>(picture_.lr) + row * picture_.lr_pitch;
-  std::memcpy(pixels_.data(), pixels + from * bytes, (to - from) * bytes);
-  kernels_.split[picture_.depth][picture_.colours](
+  std::memcpy(pixels_.data(), source(row, from), (to - from) * picture_.pixel_bytes());
+  kernels_.split[picture_.depth][picture_.channels == 3](
       {pixels_.data(), luma, red_.data() + at, blue_.data() + at, to - from});
 }
 
@@ -61,7 +75,7 @@ void Colour::make(int row) {
   const int start = left_ - kReach, stop = left_ + width_ + kReach;
   const int from = std::max(0, start), to = std::min(picture_.width, stop);
   split(row, from, to, line(row) + from - start, from - start);
-  if (picture_.colours != kRgb) return;
+  if (picture_.channels != 3) return;
   float* enlarged = line(row) + long_;
   for (float* chroma : {red_.data(), blue_.data()}) {
     const auto mirror = [&](int x) {
@@ -74,8 +88,16 @@ void Colour::make(int row) {
   }
 }
 
+float* Colour::sr(int row, int phase) {
+  return picture_.is_luma() ? reinterpret_cast<float*>(target(row, phase)) : sr_.data();
+}
+
+long Colour::sr_pitch() const {
+  return picture_.is_luma() ? picture_.sr_pitch / long(sizeof(float)) : wide_;
+}
+
 void Colour::put(int row, int phase) {
-  const size_t bytes = picture_.pixel_bytes() * scale_;
+  if (picture_.is_luma()) return;
   for (int i = 0; i < 4 / scale_; i++, phase++) {
     Join to{sr_.data() + i * wide_, {}, {}, kCubic[scale_ == 4][phase], joined_.data(),
             width_ * scale_};
@@ -84,9 +106,8 @@ void Colour::put(int row, int phase) {
       to.red[tap] = line(mirrored(first + tap, picture_.height)) + long_;
       to.blue[tap] = to.red[tap] + wide_;
     }
-    kernels_.join[picture_.depth][picture_.colours](to);
-    const long offset = (long(row) * scale_ + phase) * picture_.sr_pitch + left_ * long(bytes);
-    std::memcpy(static_cast<char*>(picture_.sr) + offset, joined_.data(), width_ * bytes);
+    kernels_.join[picture_.depth][picture_.channels == 3](to);
+    std::memcpy(target(row, phase), joined_.data(), width_ * scale_ * picture_.pixel_bytes());
   }
 }
 

@@ -11,9 +11,10 @@ struct Picture {
   long lr_pitch, sr_pitch;  // bytes from a row to the next
   int height, width;
   Depth depth;
-  Colours colours;
+  int channels;  // 1 or 3, or 0 for luma as the network has it, of kF32
 
-  size_t pixel_bytes() const;
+  bool is_luma() const { return channels == 0; }
+  long pixel_bytes() const;
 };
 
 // Chroma goes up by MATLAB's bicubic: along the row as soon as a line is read, down the column when
@@ -32,15 +33,17 @@ class Colour {
   void begin(const Picture& picture, int top, int left, int width);
   // What there is of a row besides its chroma; rows are asked for from the top down.
   const float* luma(int row);
-  // SR luma of 4 / scale rows is to be written here, `sr_pitch` floats apart, ...
-  float* sr() { return sr_.data(); }
-  long sr_pitch() const { return wide_; }
-  // ... and then becomes those that begin `phase` rows below the first of LR row `row`.
+  // SR luma of the 4 / scale rows that begin `phase` rows below the first of LR row `row` is to be
+  // written here, `sr_pitch` floats apart; `put` then makes them.
+  float* sr(int row, int phase);
+  long sr_pitch() const;
   void put(int row, int phase);
 
  private:
   // A line of LR luma from column left - 2 on, and of red and blue above it, enlarged.
   float* line(int row) { return lines_.data() + row % kKept * (long_ + 2 * wide_); }
+  const char* source(int row, int column) const;
+  char* target(int row, int phase) const;
   void split(int row, int from, int to, float* luma, int at);
   void make(int row);
 

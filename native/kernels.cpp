@@ -51,15 +51,15 @@ const Kernels kernels = {
 #endif
     },
     {
-        {nullptr, split<uint8_t, kGrey>, split<uint8_t, kRgb>},
-        {nullptr, split<uint16_t, kGrey>, split<uint16_t, kRgb>},
-        {split<float, kLuma>, split<float, kGrey>, split<float, kRgb>},
+        {split<uint8_t, 1>, split<uint8_t, 3>},
+        {split<uint16_t, 1>, split<uint16_t, 3>},
+        {split<float, 1>, split<float, 3>},
     },
     {widen<2>, widen<4>},
     {
-        {nullptr, join<uint8_t, kGrey>, join<uint8_t, kRgb>},
-        {nullptr, join<uint16_t, kGrey>, join<uint16_t, kRgb>},
-        {join<float, kLuma>, join<float, kGrey>, join<float, kRgb>},
+        {join<uint8_t, 1>, join<uint8_t, 3>},
+        {join<uint16_t, 1>, join<uint16_t, 3>},
+        {join<float, 1>, join<float, 3>},
     },
     peak,
 };

@@ -56,16 +56,14 @@ struct Spread {
   long sr_pitch;
 };
 
-// How a picture's samples are stored, and what they are: the network's own luma, not clipped and of
-// kF32 alone, or pixels.
+// What the samples of a picture are.
 enum Depth { kU8, kU16, kF32, kDepths };
-enum Colours { kLuma, kGrey, kRgb, kKinds };
 
 // Pixels of a row to luma, and to what red and blue lie above grey. All are read and written as far
 // as `width` rounded up to 16.
 struct Split {
   const void* pixels;
-  float *luma, *red, *blue;  // chroma of kRgb alone
+  float *luma, *red, *blue;  // the latter two of RGB alone
   int width;
 };
 
@@ -112,9 +110,9 @@ struct Kernels {
   void (*first[2])(const FirstRow&, const float* kernel, const float* bias);
   void (*spread[2])(const Spread&);  // to 2 rows of 2 a pixel (x2), to a row of 4 (x4)
   Layers layers[kMethods];           // nulls where this instruction set has none
-  void (*split[kDepths][kKinds])(const Split&);
+  void (*split[kDepths][2])(const Split&);  // of grey, of RGB
   void (*widen[2])(const float* in, float* out, int width);  // x2, x4; `in` is pixel -2
-  void (*join[kDepths][kKinds])(const Join&);
+  void (*join[kDepths][2])(const Join&);
   double (*peak)(long rounds);       // runs multiply-adds in registers; returns how many
 };
 

@@ -23,16 +23,14 @@ template <>
 constexpr float kWhite<uint16_t> = 65535;
 
 // Plain loops here: the compilers know how to take interleaved channels apart.
-template <class T, Colours Kind>
+template <class T, int Channels>
 void split(const Split& row) {
   const T* __restrict in = static_cast<const T*>(row.pixels);
   float *__restrict luma = row.luma, *__restrict red = row.red, *__restrict blue = row.blue;
   constexpr float kUnit = 1 / kWhite<T>;
   const int width = (row.width + 15) / 16 * 16;
   for (int x = 0; x < width; x++) {
-    if constexpr (Kind == kLuma) {
-      luma[x] = in[x];
-    } else if constexpr (Kind == kGrey) {
+    if constexpr (Channels == 1) {
       luma[x] = kBlack + kRange * (in[x] * kUnit);
     } else {
       const float r = in[3 * x] * kUnit, g = in[3 * x + 1] * kUnit, b = in[3 * x + 2] * kUnit;
@@ -79,12 +77,10 @@ INLINE void store_level(T* at, Vector v) {
   }
 }
 
-template <class T, Colours Kind>
+template <class T, int Channels>
 void join(const Join& row) {
   T* __restrict out = static_cast<T*>(row.pixels);
-  if constexpr (Kind == kLuma) {
-    for (int x = 0; x < row.width; x += kLanes) store(out + x, load(row.luma + x));
-  } else if constexpr (Kind == kGrey) {
+  if constexpr (Channels == 1) {
     for (int x = 0; x < row.width; x += kLanes) {
       store_level(out + x, (load(row.luma + x) - kBlack) * (1 / kRange));
     }
