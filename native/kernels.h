@@ -68,7 +68,8 @@ struct Split {
 };
 
 // The cubic kernel of Keys (1981), a = -0.5: weights of four pixels, by [scale == 4] and by the
-// place of an SR pixel in its LR pixel. The first is two pixels before it, or one in its second half.
+// place of an SR pixel in its LR pixel. The first of them is two pixels before the LR pixel, or one
+// for the places of its second half.
 constexpr float kCubic[2][4][4] = {
     {{-3 / 128.f, 29 / 128.f, 111 / 128.f, -9 / 128.f},
      {-9 / 128.f, 111 / 128.f, 29 / 128.f, -3 / 128.f}},

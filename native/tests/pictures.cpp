@@ -109,8 +109,9 @@ bool makes_pictures(std::mt19937& random) {
     }
   }
   for (const leansr::Kernels* kernels : leansr::available_kernels()) {
-    void* session = leansr_create(16, shape.blocks, scale, shape.input_residual, tensors.data(),
-                                  tensors.size(), kernels->name, pick(0, 1), pick(1, 3), pick(0, 1));
+    void* session =
+        leansr_create(16, shape.blocks, scale, shape.input_residual, tensors.data(), tensors.size(),
+                      kernels->name, pick(0, 1), pick(1, 3), pick(0, 1));
     Pixels sr(depth, channels, height * scale, width * scale, pick(0, 1) * pick(1, 9));
     if (!session || !leansr_run(session, luma.data(), height, width, width, made.data(),
                                 (long long)width * scale) ||
