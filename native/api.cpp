@@ -165,9 +165,10 @@ LEANSR_API void leansr_destroy(void* handle) {
 // if it has threads of its own.
 LEANSR_API int leansr_run(void* handle, const float* lr, int height, int width, long long lr_pitch,
                           float* sr, long long sr_pitch) {
-  constexpr long kFloat = sizeof(float);
-  return run(*static_cast<Session*>(handle), {lr, sr, long(lr_pitch) * kFloat,
-                                              long(sr_pitch) * kFloat, height, width, kF32, 0});
+  constexpr ptrdiff_t kFloat = sizeof(float);
+  return run(*static_cast<Session*>(handle),
+             {lr, sr, ptrdiff_t(lr_pitch) * kFloat, ptrdiff_t(sr_pitch) * kFloat, height, width,
+              kF32, 0});
 }
 
 // The same for pixels, whose luma goes through the network. `depth` is of kernels.h, `channels` are
@@ -175,7 +176,6 @@ LEANSR_API int leansr_run(void* handle, const float* lr, int height, int width, 
 LEANSR_API int leansr_picture(void* handle, int depth, int channels, const void* lr, int height,
                               int width, long long lr_pitch, void* sr, long long sr_pitch) {
   if (depth < 0 || depth >= kDepths || (channels != 1 && channels != 3)) return false;
-  return run(*static_cast<Session*>(handle),
-             {lr, sr, long(lr_pitch), long(sr_pitch), height, width, Depth(depth),
-              channels});
+  return run(*static_cast<Session*>(handle), {lr, sr, ptrdiff_t(lr_pitch), ptrdiff_t(sr_pitch),
+                                              height, width, Depth(depth), channels});
 }

@@ -131,7 +131,7 @@ void Band::centre(int row) {
   float *line = centred(row), *luma = line + left - from;
   const bool is_inside = row >= 0 && row < picture_.height;
   if (is_inside) {
-    colour_.luma(picture_, row, left, right, luma);
+    colour_.read(row, left, right, luma);
     for (int x = 0; x < right - left; x++) luma[x] -= 0.5f;
   }
   std::fill(line, luma, 0.0f);

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kReach = 2;  // LR pixels around one that the cubic kernel reads
 
-// Outside of a picture its edge pixels come first: ... 1 0 | 0 1 ... n - 1 | n - 1 ...
+// Outside of a picture its edge pixels come first: ... 1 0 | 0 1 ... n - 1 | n - 1 n - 2 ...
 int mirrored(int at, int side) {
   const int folded = (at % (2 * side) + 2 * side) % (2 * side);
   return folded < side ? folded : 2 * side - 1 - folded;
@@ -32,20 +32,19 @@ void Colour::resize(int widest) {
   joined_.resize(3 * wide_);
 }
 
-void Colour::luma(const Picture& picture, int row, int from, int to, float* out) {
-  picture_ = picture;
-  if (picture.is_luma()) {
-    std::memcpy(out, source(row, from), (to - from) * sizeof(float));
-  } else {
-    split(row, from, to, out, 0);
-  }
-}
-
 void Colour::begin(const Picture& picture, int top, int left, int width) {
   picture_ = picture;
   left_ = left;
   width_ = width;
   made_ = std::max(0, top - kReach);
+}
+
+void Colour::read(int row, int from, int to, float* luma) {
+  if (picture_.is_luma()) {
+    std::memcpy(luma, source(row, from), (to - from) * sizeof(float));
+  } else {
+    split(row, from, to, luma, 0);
+  }
 }
 
 const char* Colour::source(int row, int column) const {
@@ -93,7 +92,7 @@ float* Colour::sr(int row, int phase) {
 }
 
 long Colour::sr_pitch() const {
-  return picture_.is_luma() ? picture_.sr_pitch / long(sizeof(float)) : wide_;
+  return picture_.is_luma() ? long(picture_.sr_pitch / ptrdiff_t(sizeof(float))) : wide_;
 }
 
 void Colour::put(int row, int phase) {

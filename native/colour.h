@@ -7,8 +7,8 @@ namespace leansr {
 
 struct Picture {
   const void* lr;
-  void* sr;                 // scale times as large
-  long lr_pitch, sr_pitch;  // bytes from a row to the next
+  void* sr;                      // scale times as large
+  ptrdiff_t lr_pitch, sr_pitch;  // bytes from a row to the next
   int height, width;
   Depth depth;
   int channels;  // 1 or 3, or 0 for luma as the network has it, of kF32
@@ -26,12 +26,13 @@ class Colour {
   // For strips of up to `widest` LR columns.
   void resize(int widest);
 
-  // Luma of columns [from, to); up to 15 floats more are overwritten.
-  void luma(const Picture& picture, int row, int from, int to, float* out);
-
-  // What follows is of columns [left, left + width) and of rows from `top` on.
+  // The strip that columns [left, left + width), and rows from `top` on, are made of.
   void begin(const Picture& picture, int top, int left, int width);
-  // What there is of a row besides its chroma; rows are asked for from the top down.
+
+  // Luma of columns [from, to) of any row; up to 15 floats more are overwritten.
+  void read(int row, int from, int to, float* luma);
+
+  // Luma of the strip's part of a row. Rows are asked for from the top down, each before its `put`.
   const float* luma(int row);
   // SR luma of the 4 / scale rows that begin `phase` rows below the first of LR row `row` is to be
   // written here, `sr_pitch` floats apart; `put` then makes them.
