@@ -80,10 +80,33 @@ int bands_of(const Session& session, int height) {
   return std::min(std::max(tall, wanted), height);
 }
 
+// False if there is no memory.
+bool run(Session& session, const Picture& picture) {
+  const int bands = bands_of(session, picture.height);
+  const auto start = [&](int i) { return int(long(picture.height) * i / bands); };
+  std::atomic<bool> is_whole{true};
+  const auto work = [&](int i) {
+    try {
+      std::unique_ptr<Band> band = session.take_band();
+      band->run(picture, start(i), start(i + 1));
+      session.give_back(std::move(band));
+    } catch (const std::bad_alloc&) {
+      is_whole = false;
+    }
+  };
+  if (session.threads == 1 || session.owner != process()) {
+    for (int i = 0; i < bands; i++) work(i);
+  } else {
+    const std::lock_guard lock(session.running);
+    session.pool.run(bands, work);
+  }
+  return is_whole;
+}
+
 }  // namespace
 
 // Of this file; native_library.py refuses a library of another one.
-LEANSR_API int leansr_interface() { return 1; }
+LEANSR_API int leansr_interface() { return 2; }
 
 // The names of the instruction sets that this processor has, the fastest first.
 LEANSR_API const char* leansr_isas() {
@@ -142,24 +165,17 @@ LEANSR_API void leansr_destroy(void* handle) {
 // if it has threads of its own.
 LEANSR_API int leansr_run(void* handle, const float* lr, int height, int width, long long lr_pitch,
                           float* sr, long long sr_pitch) {
-  auto& session = *static_cast<Session*>(handle);
-  const Picture picture{lr, sr, long(lr_pitch), long(sr_pitch), height, width};
-  const int bands = bands_of(session, height);
-  std::atomic<bool> is_whole{true};
-  const auto work = [&](int i) {
-    try {
-      std::unique_ptr<Band> band = session.take_band();
-      band->run(picture, int(long(height) * i / bands), int(long(height) * (i + 1) / bands));
-      session.give_back(std::move(band));
-    } catch (const std::bad_alloc&) {
-      is_whole = false;
-    }
-  };
-  if (session.threads == 1 || session.owner != process()) {
-    for (int i = 0; i < bands; i++) work(i);
-  } else {
-    const std::lock_guard lock(session.running);
-    session.pool.run(bands, work);
-  }
-  return is_whole;
+  constexpr ptrdiff_t kFloat = sizeof(float);
+  return run(*static_cast<Session*>(handle),
+             {lr, sr, ptrdiff_t(lr_pitch) * kFloat, ptrdiff_t(sr_pitch) * kFloat, height, width,
+              kF32, 0});
+}
+
+// The same for pixels, whose luma goes through the network. `depth` is of kernels.h, `channels` are
+// 1 or 3, and pitches are bytes. False also for another depth or number of channels.
+LEANSR_API int leansr_picture(void* handle, int depth, int channels, const void* lr, int height,
+                              int width, long long lr_pitch, void* sr, long long sr_pitch) {
+  if (depth < 0 || depth >= kDepths || (channels != 1 && channels != 3)) return false;
+  return run(*static_cast<Session*>(handle), {lr, sr, ptrdiff_t(lr_pitch), ptrdiff_t(sr_pitch),
+                                              height, width, Depth(depth), channels});
 }

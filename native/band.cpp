@@ -7,6 +7,7 @@ namespace leansr {
 namespace {
 
 constexpr int kFirstGroup = 4;   // rows that the first layer makes at a time
+constexpr int kFirstLines = kFirstGroup + 4;  // of luma that it reads for them
 constexpr int kStripStep = 48;   // columns: 12 tiles, which fill the kernels' blocks
 
 int rounded_up(int value, int step) { return (value + step - 1) / step * step; }
@@ -20,7 +21,8 @@ Band::Band(const Network& network, const Kernels& kernels, size_t cache)
       channels_(network.shape.channels),
       blocks_(network.shape.blocks),
       kind_(channels_ == 32),
-      group_(network.method == kDirect ? 1 : 4) {
+      group_(network.method == kDirect ? 1 : 4),
+      colour_(kernels, network.shape.scale) {
   // Kept are the lines from the lowest that a reader still needs to the last that the layer may be
   // ahead, as it makes whole groups.
   const int ahead = std::max(blocks_, 1) * group_ + kFirstGroup;  // of the long residual's reader
@@ -44,8 +46,9 @@ Band::Band(const Network& network, const Kernels& kernels, size_t cache)
   zeros_.resize(longest);
   scratch_.resize(scratch_floats(channels_));
   made_.resize(long(group_) * (widest_ + kPad) * channels_);
-  centred_.resize((kFirstGroup + 4) * (widest_ + kPad + 4));
+  centred_.resize(kFirstLines * (widest_ + kPad + 4));
   quads_.resize(4 * rounded_up(widest_, 16));
+  colour_.resize(widest_);
   for (auto* by_layer : {&tops_, &bottoms_, &lefts_, &rights_, &done_}) {
     by_layer->resize(blocks_ + 2);
   }
@@ -76,6 +79,9 @@ void Band::place(int from, int to) {
     rights_[layer] = to < picture_.width ? to - shift(layer) : picture_.width;
     done_[layer] = tops_[layer];
   }
+  read_ = tops_[0] - 2;
+  const int last = blocks_ + 1;
+  colour_.begin(picture_, tops_[last], lefts_[last], rights_[last] - lefts_[last]);
 }
 
 // What lies left of the strip: the end of the strip before, or zeros outside of the picture.
@@ -113,23 +119,33 @@ void Band::need(int layer, int until) {
   while (done_[layer] < until) layer == 0 ? first() : body(layer);
 }
 
+float* Band::centred(int row) {
+  return centred_.data() + (row + kFirstLines) % kFirstLines * (widest_ + kPad + 4);
+}
+
+// A line of luma less 0.5, from two columns left of the first layer's strip; zeros outside of the
+// picture.
+void Band::centre(int row) {
+  const int from = lefts_[0] - 2, left = std::max(0, from);
+  const int right = std::min(picture_.width, rights_[0] + 2);
+  float *line = centred(row), *luma = line + left - from;
+  const bool is_inside = row >= 0 && row < picture_.height;
+  if (is_inside) {
+    colour_.read(row, left, right, luma);
+    for (int x = 0; x < right - left; x++) luma[x] -= 0.5f;
+  }
+  std::fill(line, luma, 0.0f);
+  std::fill(is_inside ? luma + (right - left) : luma, line + widest_ + kPad + 4, 0.0f);
+}
+
 void Band::first() {
   const int row = done_[0], left = lefts_[0], width = rights_[0] - left;
   const int rows = std::min(kFirstGroup, bottoms_[0] - row);
-  const long pitch = widest_ + kPad + 4;
-  for (int i = 0; i < rows + 4; i++) {
-    float* line = centred_.data() + i * pitch;
-    const int from = row - 2 + i;
-    std::fill(line, line + pitch, 0.0f);
-    if (from < 0 || from >= picture_.height) continue;
-    const int begin = std::max(0, left - 2), end = std::min(picture_.width, left + width + 2);
-    const float* lr = picture_.lr + from * picture_.lr_pitch;
-    for (int x = begin; x < end; x++) line[x - left + 2] = lr[x] - 0.5f;
-  }
+  for (; read_ < row + rows + 2; read_++) centre(read_);
   for (int i = 0; i < rows; i++) {
     begin(0, row + i);
     FirstRow lines{{}, rings_[0].line(row + i) + rings_[0].carry * channels_, width};
-    for (int dy = 0; dy < 5; dy++) lines.in[dy] = centred_.data() + (i + dy) * pitch;
+    for (int dy = 0; dy < 5; dy++) lines.in[dy] = centred(row + i + dy - 2);
     kernels_.first[kind_](lines, network_.first_kernel.data(), network_.first_bias.data());
     end(0, row + i);
   }
@@ -177,20 +193,20 @@ void Band::body(int layer) {
 
 void Band::last(int row) {
   need(blocks_, row + 3);
-  const int left = lefts_[blocks_ + 1], scale = network_.shape.scale;
-  LastRow lines{{}, size_t(rings_[blocks_].span), nullptr, nullptr, quads_.data(),
-                rights_[blocks_ + 1] - left};
+  const int width = rights_[blocks_ + 1] - lefts_[blocks_ + 1], scale = network_.shape.scale;
+  LastRow lines{{}, size_t(rings_[blocks_].span), nullptr, nullptr, quads_.data(), width};
   for (int dy = 0; dy < 5; dy++) lines.in[dy] = input(blocks_, row - 2 + dy, row + 3);
-  Spread to{quads_.data(), rounded_up(lines.width, 16), lines.width, nullptr, nullptr,
-            picture_.sr_pitch};
-  if (network_.shape.input_residual) to.lr = picture_.lr + row * picture_.lr_pitch + left;
+  Spread to{quads_.data(), rounded_up(width, 16), width, nullptr, nullptr, colour_.sr_pitch()};
+  // Also where it is not added, as chroma is read with it.
+  const float* luma = colour_.luma(row);
+  if (network_.shape.input_residual) to.lr = luma;
   for (int part = 0; part < scale * scale / 4; part++) {
     lines.kernel = network_.last(part);
     lines.bias = network_.last_bias.data() + 4 * part;
     layers_.last[kind_](lines);
-    const long first_row = long(row) * scale + part;
-    to.sr = picture_.sr + first_row * picture_.sr_pitch + long(left) * scale;
+    to.sr = colour_.sr(row, part);
     kernels_.spread[scale == 4](to);
+    colour_.put(row, part);
   }
 }
 

@@ -3,16 +3,9 @@
 
 #include <vector>
 
-#include "network.h"
+#include "colour.h"
 
 namespace leansr {
-
-struct Picture {
-  const float* lr;          // luma in [0, 1]
-  float* sr;                // scale times as large
-  long lr_pitch, sr_pitch;  // floats from a row to the next
-  int height, width;
-};
 
 // What a thread works in: for every layer the few lines of its output that are still to be read.
 //
@@ -43,6 +36,8 @@ class Band {
   void begin(int layer, int row);
   void end(int layer, int row);
   void need(int layer, int until);
+  float* centred(int row);
+  void centre(int row);
   void first();
   void body(int layer);
   void last(int row);
@@ -57,6 +52,8 @@ class Band {
   std::vector<int> tops_, bottoms_, lefts_, rights_, done_;  // rows and columns by layer
   Floats zeros_, scratch_, made_, centred_, quads_;
   Picture picture_{};
+  int read_ = 0;  // rows of the picture that `centred_` has had
+  Colour colour_;
 };
 
 }  // namespace leansr

@@ -112,18 +112,10 @@ void spread(const Spread& to) {
     UNROLL for (int o = 0; o < 4; o++) v[o] = load(to.quads + o * to.pitch + x) + lr;
     if constexpr (Scale == 2) {
       UNROLL for (int row = 0; row < 2; row++) {
-        float* sr = to.sr + row * to.sr_pitch + 2 * x;
-        store(sr, zipped<0>(v[2 * row], v[2 * row + 1], Lanes{}));
-        store(sr + kLanes, zipped<1>(v[2 * row], v[2 * row + 1], Lanes{}));
+        interleave({v[2 * row], v[2 * row + 1]}, to.sr + row * to.sr_pitch + 2 * x);
       }
     } else {
-      const Vector even[2] = {zipped<0>(v[0], v[2], Lanes{}), zipped<1>(v[0], v[2], Lanes{})};
-      const Vector odd[2] = {zipped<0>(v[1], v[3], Lanes{}), zipped<1>(v[1], v[3], Lanes{})};
-      UNROLL for (int half = 0; half < 2; half++) {
-        float* sr = to.sr + 4 * x + 2 * half * kLanes;
-        store(sr, zipped<0>(even[half], odd[half], Lanes{}));
-        store(sr + kLanes, zipped<1>(even[half], odd[half], Lanes{}));
-      }
+      interleave(v, to.sr + 4 * x);
     }
   }
   for (; x < to.width; x++) {

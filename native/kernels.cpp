@@ -8,6 +8,7 @@
 
 #include "body.h"
 #include "ends.h"
+#include "pixels.h"
 
 namespace leansr::ISA {
 namespace {
@@ -48,6 +49,17 @@ const Kernels kernels = {
 #else
         {},
 #endif
+    },
+    {
+        {split<uint8_t, 1>, split<uint8_t, 3>},
+        {split<uint16_t, 1>, split<uint16_t, 3>},
+        {split<float, 1>, split<float, 3>},
+    },
+    {widen<2>, widen<4>},
+    {
+        {join<uint8_t, 1>, join<uint8_t, 3>},
+        {join<uint16_t, 1>, join<uint16_t, 3>},
+        {join<float, 1>, join<float, 3>},
     },
     peak,
 };

@@ -56,6 +56,39 @@ struct Spread {
   long sr_pitch;
 };
 
+// What the samples of a picture are.
+enum Depth { kU8, kU16, kF32, kDepths };
+
+// Pixels of a row to luma, and to what red and blue lie above grey. All are read and written as far
+// as `width` rounded up to 16.
+struct Split {
+  const void* pixels;
+  float *luma, *red, *blue;  // the latter two of RGB alone
+  int width;
+};
+
+// The cubic kernel of Keys (1981), a = -0.5: weights of four pixels, by [scale == 4] and by the
+// place of an SR pixel in its LR pixel. The first of them is two pixels before the LR pixel, or one
+// for the places of its second half.
+constexpr float kCubic[2][4][4] = {
+    {{-3 / 128.f, 29 / 128.f, 111 / 128.f, -9 / 128.f},
+     {-9 / 128.f, 111 / 128.f, 29 / 128.f, -3 / 128.f}},
+    {{-45 / 1024.f, 399 / 1024.f, 745 / 1024.f, -75 / 1024.f},
+     {-7 / 1024.f, 93 / 1024.f, 987 / 1024.f, -49 / 1024.f},
+     {-49 / 1024.f, 987 / 1024.f, 93 / 1024.f, -7 / 1024.f},
+     {-75 / 1024.f, 745 / 1024.f, 399 / 1024.f, -45 / 1024.f}},
+};
+
+// A row of SR luma, and of chroma the four rows that are mixed, to pixels. All are read and written
+// as far as `width` rounded up to 64.
+struct Join {
+  const float* luma;
+  const float *red[4], *blue[4];
+  const float* taps;
+  void* pixels;
+  int width;
+};
+
 using BodyKernel = void (*)(const BodyRows&, const BodyWeights&, float* scratch);
 
 // How the body and the last layer are computed.
@@ -78,6 +111,9 @@ struct Kernels {
   void (*first[2])(const FirstRow&, const float* kernel, const float* bias);
   void (*spread[2])(const Spread&);  // to 2 rows of 2 a pixel (x2), to a row of 4 (x4)
   Layers layers[kMethods];           // nulls where this instruction set has none
+  void (*split[kDepths][2])(const Split&);  // of grey, of RGB
+  void (*widen[2])(const float* in, float* out, int width);  // x2, x4; `in` is pixel -2
+  void (*join[kDepths][2])(const Join&);
   double (*peak)(long rounds);       // runs multiply-adds in registers; returns how many
 };
 

@@ -143,5 +143,18 @@ INLINE Vector zipped(Vector a, Vector b, Numbers<K...>) {
   return SHUFFLE(a, b, (Half * kLanes / 2 + K / 2 + (K & 1) * kLanes)...);
 }
 
+// Lane k of every vector, one after another.
+INLINE void interleave(const Vector (&v)[2], float* out) {
+  store(out, zipped<0>(v[0], v[1], Lanes{}));
+  store(out + kLanes, zipped<1>(v[0], v[1], Lanes{}));
+}
+INLINE void interleave(const Vector (&v)[4], float* out) {
+  const Vector even[2] = {zipped<0>(v[0], v[2], Lanes{}), zipped<1>(v[0], v[2], Lanes{})};
+  const Vector odd[2] = {zipped<0>(v[1], v[3], Lanes{}), zipped<1>(v[1], v[3], Lanes{})};
+  UNROLL for (int half = 0; half < 2; half++) {
+    interleave({even[half], odd[half]}, out + 2 * half * kLanes);
+  }
+}
+
 }  // namespace
 }  // namespace leansr::ISA

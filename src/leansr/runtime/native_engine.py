@@ -1,4 +1,4 @@
-"""A SESR of any weights in the native engine: luma in, luma out."""
+"""A SESR of any weights in the native engine: luma or pixels in, as many times larger out."""
 
 import ctypes
 from dataclasses import dataclass
@@ -6,8 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from leansr.errors import UsageError
-from leansr.image.arrays import Floats
-from leansr.runtime.native_library import METHODS, Method, built, instruction_sets, methods
+from leansr.image.arrays import Floats, Pixels
+from leansr.runtime.native_library import (
+    DEPTHS,
+    METHODS,
+    Method,
+    built,
+    instruction_sets,
+    methods,
+)
 
 # Outputs of a layer that the kernels are written for.
 CHANNELS = (16, 32)
@@ -92,6 +99,33 @@ class Engine:
         is_whole = self._library.leansr_run(
             *(self._handle, lr.ctypes.data, height, width, lr.strides[0] // 4),
             *(sr.ctypes.data, sr.strides[0] // 4),
+        )
+        if not is_whole:
+            raise MemoryError(f"no memory for the lines of {width} x {height} pixels")
+        return sr
+
+    def picture(self, pixels: Pixels) -> Pixels:
+        """Grey `(H, W, 1)` or RGB `(H, W, 3)`, scaled up, of the same dtype: uint8, uint16 or
+        float32 in [0, 1], to which the result is clipped.
+
+        Luma (BT.601) goes through the network, chroma up by MATLAB's bicubic, without a picture of
+        either being made. Rows may be any distance apart, as above. ValueError for other arrays.
+        """
+        if pixels.dtype.name not in DEPTHS:
+            raise ValueError(f"pixels are {', '.join(DEPTHS)}, not {pixels.dtype}")
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
+            raise ValueError(f"pixels are (H, W, 1) or (H, W, 3), not {pixels.shape}")
+        height, width, channels = pixels.shape
+        item, (_, across, inside) = pixels.itemsize, pixels.strides
+        is_packed = across == channels * item and (channels == 1 or inside == item)
+        if not (is_packed and pixels.dtype.isnative):
+            pixels = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+        shape = height * self._scale, width * self._scale, channels
+        sr: Pixels = np.empty(shape, pixels.dtype)
+        is_whole = self._library.leansr_picture(
+            *(self._handle, DEPTHS.index(pixels.dtype.name), channels),
+            *(pixels.ctypes.data, height, width, pixels.strides[0]),
+            *(sr.ctypes.data, sr.strides[0]),
         )
         if not is_whole:
             raise MemoryError(f"no memory for the lines of {width} x {height} pixels")

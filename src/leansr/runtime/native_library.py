@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from leansr.errors import UsageError
 
 # What native/api.cpp says of itself; another number is a library built from other sources.
-INTERFACE = 1
+INTERFACE = 2
 # Built there by hatch_build.py.
 LIBRARY = Path(__file__).with_name("engine.library")
 
@@ -16,6 +16,9 @@ LIBRARY = Path(__file__).with_name("engine.library")
 # F(4 x 4, 3 x 3); the same with products of bfloat16.
 Method = Literal["direct", "winograd", "bf16"]
 METHODS: tuple[Method, ...] = get_args(Method)
+
+# The dtypes of pixels, in the order of native/kernels.h.
+DEPTHS = ("uint8", "uint16", "float32")
 
 _Floats = ctypes.c_void_p
 _SIGNATURES = {
@@ -31,6 +34,14 @@ _SIGNATURES = {
         ctypes.c_void_p,
     ),
     "leansr_destroy": ([ctypes.c_void_p], None),
+    "leansr_picture": (
+        [
+            *[ctypes.c_void_p, ctypes.c_int, ctypes.c_int],
+            *[ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_longlong],
+            *[ctypes.c_void_p, ctypes.c_longlong],
+        ],
+        ctypes.c_int,
+    ),
     "leansr_run": (
         [
             *[ctypes.c_void_p, _Floats, ctypes.c_int, ctypes.c_int, ctypes.c_longlong],
