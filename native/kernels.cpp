@@ -8,6 +8,7 @@
 
 #include "body.h"
 #include "ends.h"
+#include "int8.h"
 
 namespace leansr::ISA {
 namespace {
@@ -48,7 +49,15 @@ const Kernels kernels = {
 #else
         {},
 #endif
+#if defined(__AVX512VNNI__)
+        {{whole_winograd}, {}, {last_of_levels}},
     },
+    levels,
+#else
+        {},
+    },
+    nullptr,
+#endif
     peak,
 };
 

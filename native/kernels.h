@@ -1,7 +1,8 @@
 // The table of kernels: one row per instruction set, filled by kernels.cpp.
 //
 // Features are rows of pixels, `channels` floats a pixel (16 or 32). The last layer reads planes
-// instead: a row of floats for each channel, or of pairs of bfloat16 for every two.
+// instead: a row of floats for each channel, or of pairs of bfloat16 for every two. Of eight bits,
+// four channels lie where a float would, in pixels and in planes.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +20,21 @@ struct BodyRows {
   float* out[kMaxGroup];           // pixel 0; up to kPad pixels past `width` are overwritten
   const float* add[kMaxGroup];     // what is added after the activation, or null
   int width;
+  size_t plane;                    // kInt8's deepest layer writes planes, so many floats apart
+};
+
+// Eight bits: a value is a whole number of levels, and `zero` of them are none.
+struct Grid {
+  float levels_per_unit;
+  int zero;
 };
 
 struct BodyWeights {
   const float* kernel;  // [tap or product][input][output]
   const float* bias;
   const float* slope;  // of the activation below zero; all 0 is ReLU
+  const float* scale;  // kInt8: [power of 2][output], from sums to levels
+  Grid grid;           // kInt8: of what comes out
 };
 
 struct FirstRow {
@@ -40,6 +50,7 @@ struct LastRow {
   const float* bias;    // of 4
   float* out;           // [4][width rounded up to 16]
   int width;
+  const float* scale;   // kInt8: of 4, from sums to floats
 };
 
 // Floats of scratch that a kernel of so many channels needs.
@@ -63,13 +74,14 @@ enum Method {
   kDirect,    // as they are written
   kWinograd,  // 3 x 3 by F(4 x 4, 3 x 3), four rows at a time
   kBf16,      // the same with products of bfloat16; two channels lie where a float would
+  kInt8,      // the integer releases, their whole numbers exact; of 16 channels alone
   kMethods,
 };
 
-// Of 16 and of 32 channels.
+// Of 16 and of 32 channels; nulls where there are none.
 struct Layers {
   BodyKernel body[2];
-  void (*planes[2])(const float* row, float* planes, size_t plane, int width);
+  void (*planes[2])(const float* row, float* planes, size_t plane, int width);  // null in kInt8
   void (*last[2])(const LastRow&);
 };
 
@@ -78,6 +90,7 @@ struct Kernels {
   void (*first[2])(const FirstRow&, const float* kernel, const float* bias);
   void (*spread[2])(const Spread&);  // to 2 rows of 2 a pixel (x2), to a row of 4 (x4)
   Layers layers[kMethods];           // nulls where this instruction set has none
+  void (*levels)(const float* row, const Grid& grid, float* out, int width);  // for kInt8, or null
   double (*peak)(long rounds);       // runs multiply-adds in registers; returns how many
 };
 

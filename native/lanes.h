@@ -3,7 +3,7 @@
 
 #include "kernels.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512VNNI__)
 #include <immintrin.h>
 #endif
 
