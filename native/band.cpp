@@ -128,20 +128,23 @@ void Band::first() {
     const int begin = std::max(0, left - 2), end = std::min(picture_.width, left + width + 2);
     const float* lr = picture_.lr + from * picture_.lr_pitch;
     for (int x = begin; x < end; x++) line[x - left + 2] = lr[x] - 0.5f;
+    if (is_whole_) kernels_.to_halves(line, line, int(pitch) / 32 * 32);
   }
   for (int i = 0; i < rows; i++) {
     Ring& ring = shallow();
     begin(ring, 0, row + i);
-    FirstRow lines{{}, ring.line(row + i) + ring.carry * channels_, width};
+    FirstRow lines{{}, ring.line(row + i) + ring.carry * channels_, width, nullptr};
     for (int dy = 0; dy < 5; dy++) lines.in[dy] = centred_.data() + (i + dy) * pitch;
-    kernels_.first[kind_](lines, network_.first_kernel.data(), network_.first_bias.data());
+    if (is_whole_) {
+      Ring& whole = rings_[0];
+      begin(whole, 0, row + i);
+      lines.levels = whole.line(row + i) + whole.carry * whole.unit;
+      kernels_.first_of_halves(lines, network_.first());
+      end(whole, 0, row + i);
+    } else {
+      kernels_.first[kind_](lines, network_.first_kernel.data(), network_.first_bias.data());
+    }
     end(ring, 0, row + i);
-    if (!is_whole_) continue;
-    Ring& whole = rings_[0];
-    begin(whole, 0, row + i);
-    kernels_.levels(lines.out, network_.grids[0],
-                    whole.line(row + i) + whole.carry * whole.unit, width);
-    end(whole, 0, row + i);
   }
   done_[0] += rows;
 }

@@ -52,10 +52,12 @@ const Kernels kernels = {
 #if defined(__AVX512VNNI__)
         {{whole_winograd}, {}, {last_of_levels}},
     },
-    levels,
+    to_halves,
+    first_of_halves,
 #else
         {},
     },
+    nullptr,
     nullptr,
 #endif
     peak,

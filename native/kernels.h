@@ -14,6 +14,9 @@ constexpr int kMaxTiles = 24;   // tiles of 4 x 4 that the Winograd kernel works
 constexpr int kProducts = 36;   // products of a tile
 constexpr int kMaxGroup = 4;    // rows that a kernel makes at a time, at most
 
+// kInt8: what luma of 1 is as a number of 16 bits.
+constexpr float kLumaUnit = 32767;
+
 // What one call of a 3 x 3 kernel reads and writes: `group` rows of `width` pixels.
 struct BodyRows {
   const float* in[kMaxGroup + 2];  // pixel -1 of the row above the first, and so on
@@ -41,6 +44,7 @@ struct FirstRow {
   const float* in[5];  // pixel -2 of the five rows, 0.5 taken off
   float* out;
   int width;
+  float* levels;       // kInt8: the same once more, as the next layer reads it
 };
 
 struct LastRow {
@@ -90,7 +94,9 @@ struct Kernels {
   void (*first[2])(const FirstRow&, const float* kernel, const float* bias);
   void (*spread[2])(const Spread&);  // to 2 rows of 2 a pixel (x2), to a row of 4 (x4)
   Layers layers[kMethods];           // nulls where this instruction set has none
-  void (*levels)(const float* row, const Grid& grid, float* out, int width);  // for kInt8, or null
+  // kInt8, else null: luma as the first layer reads it, and that layer.
+  void (*to_halves)(const float* luma, float* out, int count);
+  void (*first_of_halves)(const FirstRow&, const BodyWeights&);
   double (*peak)(long rounds);       // runs multiply-adds in registers; returns how many
 };
 

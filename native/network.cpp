@@ -65,15 +65,19 @@ int output_at(int scale, int row, int column) {
 size_t tensor_floats(const Shape& shape, Method method) {
   const size_t f = shape.channels, outputs = shape.scale * shape.scale;
   const size_t floats = 25 * f + f + shape.blocks * (9 * f * f + 2 * f) + outputs * (25 * f + 1);
-  return floats + (method == kInt8 ? shape.blocks * (f + 2) + 2 + outputs : 0);
+  return floats + (method == kInt8 ? f + shape.blocks * (f + 2) + 2 + outputs : 0);
 }
 
 Network::Network(const Shape& shape, const float* tensors, Method method)
     : shape(shape), method(method), last_per_float(method == kInt8 ? 4 : method == kBf16 ? 2 : 1) {
   const int f = shape.channels;
-  first_kernel.resize(25 * f);
-  for (int i = 0; i < 25 * f; i++) first_kernel[i % 25 * f + i / 25] = tensors[i];
-  tensors += 25 * f;
+  if (method == kInt8) {
+    put_halves(tensors);
+  } else {
+    first_kernel.resize(25 * f);
+    for (int i = 0; i < 25 * f; i++) first_kernel[i % 25 * f + i / 25] = tensors[i];
+  }
+  tensors += (method == kInt8 ? 26 : 25) * f;
   first_bias.assign(tensors, tensors + f);
   tensors += f;
   const float* read = tensors;  // kInt8: the grid that the next layer's inputs are on
@@ -85,6 +89,20 @@ Network::Network(const Shape& shape, const float* tensors, Method method)
   }
   for (int block = 0; block < shape.blocks; block++, read += 2) tensors = put_body(tensors, read);
   put_last(tensors, read);
+}
+
+// Rows of five taps are three pairs, the last of one tap.
+void Network::put_halves(const float* kernel) {
+  const int f = shape.channels;
+  for (int pair = 0; pair < 15; pair++) {
+    for (int out = 0; out < f; out++) {
+      first_kernel.push_back(joined(kInt8, 2, [&](int i) {
+        const int dx = pair % 3 * 2 + i;
+        return dx < 5 ? kernel[out * 25 + pair / 3 * 5 + dx] : 0.0f;
+      }));
+    }
+  }
+  for (int o = 0; o < f; o++) first_scale.push_back(kernel[25 * f + o] / kLumaUnit);
 }
 
 const float* Network::put_body(const float* tensors, const float* read) {
@@ -158,6 +176,10 @@ BodyWeights Network::body(int block) const {
     weights.grid = grids[block + 1];
   }
   return weights;
+}
+
+BodyWeights Network::first() const {
+  return {first_kernel.data(), first_bias.data(), nullptr, first_scale.data(), grids[0]};
 }
 
 int Network::outside(int layer) const { return method == kInt8 ? grids[layer].zero & 255 : 0; }

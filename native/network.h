@@ -36,6 +36,7 @@ struct Network {
   Network(const Shape& shape, const float* tensors, Method method);
 
   BodyWeights body(int block) const;
+  BodyWeights first() const;  // kInt8
   // Every byte of zeros as the layer after `layer` reads them.
   int outside(int layer) const;
   // The part of the last layer that makes four outputs: a block of 2 x 2 at x2, a row of it at x4.
@@ -47,10 +48,11 @@ struct Network {
   Method method;
   int last_per_float;  // inputs of the last layer in the place of a float
   Floats first_kernel, first_bias, body_kernels, biases, slopes, last_kernel, last_bias;
-  Floats scales, last_scale;  // kInt8
+  Floats first_scale, scales, last_scale;  // kInt8
   std::vector<Grid> grids;    // kInt8: by the layer that makes what is on it
 
  private:
+  void put_halves(const float* kernel);
   const float* put_body(const float* tensors, const float* read);
   void put_last(const float* tensors, const float* read);
 };

@@ -29,12 +29,14 @@ class Shape:
     def tensors(self, method: Method = "winograd") -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor, in the order in which the engine wants them.
 
-        With "int8", kernels but the first are whole numbers from -128 to 127, `*.scale` their value
-        by output. `grids` are of the inputs of every block and of the last layer, on 0 to 255: the
-        value of a level, and the level of zero.
+        With "int8", kernels are whole numbers from -128 to 127, `*.scale` their value by output.
+        `grids` are of the inputs of every block and of the last layer, on 0 to 255: the value of a
+        level, and the level of zero.
         """
         f, outputs, is_whole = self.channels, self.scale**2, method == "int8"
-        shapes: dict[str, tuple[int, ...]] = {"first.weight": (f, 1, 5, 5), "first.bias": (f,)}
+        shapes: dict[str, tuple[int, ...]] = {"first.weight": (f, 1, 5, 5)}
+        shapes |= {"first.scale": (f,)} if is_whole else {}
+        shapes |= {"first.bias": (f,)}
         shapes |= {"grids": (self.blocks + 1, 2)} if is_whole else {}
         for block in range(self.blocks):
             conv, activation = f"body.{2 * block}", f"body.{2 * block + 1}"

@@ -57,9 +57,6 @@ def levels_in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
             parts.append(tensors[name] * tensors[f"{layer}.bias_scale"].astype(np.float64))
         elif kind == "scale":
             parts.append(tensors[f"{layer}.weight_scale"])
-        elif layer == "first":
-            scale = tensors["first.weight_scale"].astype(np.float64)
-            parts.append(np.ravel(tensors[name] * scale[:, None, None, None]))
         else:
             parts.append(np.ravel(tensors[name]))
     return np.concatenate(parts, dtype=np.float32, casting="unsafe")
