@@ -80,7 +80,21 @@ INLINE void accumulate(Vector (&sums)[P][N], const float* in, const float* weigh
   }
 }
 
+// Of instructions that GCC 12 would give what lies in memory by another one before them, which are
+// 24 instead of 20 cycles a pixel. Sanitizers do not see what such a line reads.
+#if defined(__clang__) || defined(__SANITIZE_ADDRESS__)
+#define FROM_MEMORY(name, sum, weights, in, other) sum = other
+#else
+#define FROM_MEMORY(name, sum, weights, in, other) \
+  __asm__(name " %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(weights), "m"(in))
+#endif
+
 #if defined(__AVX512BF16__)
+INLINE void multiply_add_pair(Vector& sum, __m512bh weights, const float& in) {
+  FROM_MEMORY("vdpbf16ps", sum, weights, in,
+              (Vector)_mm512_dpbf16_ps((__m512)sum, weights, (__m512bh)_mm512_set1_ps(in)));
+}
+
 // The same with inputs and weights in bfloat16, two inputs in the place of a float.
 template <int P, int N, int Step>
 INLINE void accumulate_pairs(Vector (&sums)[P][N], const float* in, const float* weights,
@@ -91,10 +105,7 @@ INLINE void accumulate_pairs(Vector (&sums)[P][N], const float* in, const float*
     UNROLL for (int n = 0; n < N; n++) w[n] = (__m512bh)load(weights + c * pitch + n * kLanes);
     UNROLL for (int i = 0; i < P; i++) {
       UNROLL for (int n = 0; n < N; n++) {
-        // GCC 12 would load the pair by an instruction of its own: 24 cycles a pixel and not 20.
-        __asm__("vdpbf16ps %2%{1to16%}, %1, %0"
-                : "+v"(sums[i][n])
-                : "v"(w[n]), "m"(in[i * Step + c]));
+        multiply_add_pair(sums[i][n], w[n], in[i * Step + c]);
       }
     }
   }
