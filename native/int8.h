@@ -1,8 +1,8 @@
 // The layers of eight bits, whose sums are exact. Part of kernels.cpp.
 //
 // 3 x 3 layers are Winograd's as in floats: kernels times 24^2 are whole numbers, and with them
-// F(4 x 4) needs 16 bits for what is multiplied and 32 for the sums of 16 channels. So a product
-// instruction of 16-bit pairs does half of the work that one of 8-bit quads does directly.
+// F(4 x 4) needs 16 bits for what is multiplied and 32 for the sums of 16 channels. That takes half
+// as many instructions, which multiply pairs of 16 bits, as quads of 8 bits would take directly.
 #pragma once
 
 #include "lanes.h"
@@ -17,6 +17,7 @@ typedef short Halves __attribute__((vector_size(64), may_alias));
 typedef int Pair __attribute__((aligned(2), may_alias));
 
 INLINE __m512i whole(const float* at) { return _mm512_loadu_si512(at); }
+
 // The sums of each lane += its weights for two inputs, which lie at `in`.
 INLINE void multiply_add_halves(__m512i& sums, __m512i weights, const void* in) {
   const Pair& pair = *static_cast<const Pair*>(in);
@@ -55,11 +56,11 @@ INLINE void store_planes(float* at, size_t plane, __m512i packed) {
 // Luma, 0.5 taken off, to numbers of 16 bits, which may come over it.
 void to_halves(const float* luma, float* out, int count) {
   for (int x = 0; x < count; x += 32) {
-    const Vector unit = splat(kLumaUnit);
-    const __m512i low = _mm512_cvtps_epi32((__m512)(load(luma + x) * unit));
-    const __m512i high = _mm512_cvtps_epi32((__m512)(load(luma + x + 16) * unit));
+    const Vector low = load(luma + x) * kLumaUnit, high = load(luma + x + 16) * kLumaUnit;
     const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-    _mm512_storeu_si512(out + x / 2, _mm512_permutexvar_epi64(order, _mm512_packs_epi32(low, high)));
+    const __m512i packed =
+        _mm512_packs_epi32(_mm512_cvtps_epi32((__m512)low), _mm512_cvtps_epi32((__m512)high));
+    _mm512_storeu_si512(out + x / 2, _mm512_permutexvar_epi64(order, packed));
   }
 }
 

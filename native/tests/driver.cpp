@@ -191,7 +191,7 @@ int main(int count, char** arguments) {
         }
         leansr_destroy(session);
         // Levels are the neighbour's where sums are between two of them.
-        const double bound = method == leansr::kBf16 ? 0.1 : is_whole ? 0.5 : 1e-4;
+        const double bound = method == leansr::kBf16 ? 0.1 : is_whole ? 0.02 : 1e-4;
         for (size_t i = 0; i < sr.size(); i++) {
           const double error = std::fabs(sr[i] - expected[i]);
           if (bound < 1e-3) worst = std::fmax(worst, error);

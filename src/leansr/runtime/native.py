@@ -40,8 +40,12 @@ class NativeSession:
         file = read_tensors(path)
         variant, self.scale = _described(file, path)
         if not _is_of(variant, method):
-            other = "the release of the same name with -int8" if method == "int8" else 'method "int8"'
-            raise UsageError(f'{path}: is of {variant.dtype}, not for method "{method}"; use {other}')
+            other = (
+                "the release of the same name with -int8" if method == "int8" else 'method "int8"'
+            )
+            raise UsageError(
+                f'{path}: is of {variant.dtype}, not for method "{method}"; use {other}'
+            )
         self.variant = variant.name
         arguments = _in_floats(variant).arguments
         shape = Shape(
@@ -86,8 +90,8 @@ def _described(file: TensorFile, path: Path) -> tuple[Variant, int]:
         raise WeightsError(f"{path}: its metadata is damaged ({cause})") from cause
     if not _is_known(variant):
         raise UsageError(
-            f"{variant.name}: the native engine runs SESR alone, of eight bits with 16 channels; use "
-            f"--backend onnxruntime"
+            f"{variant.name}: the native engine runs SESR alone, in eight bits with 16 channels; "
+            f"use --backend onnxruntime"
         )
     return variant, scale
 

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from leansr.errors import UsageError, WeightsError
 from leansr.image.arrays import Floats
@@ -18,6 +19,7 @@ from leansr.zoo.tensors import TensorFile
 
 # What may be kept in floats: the sum with the input, which the engine has in floats in any case.
 _KEPT = ["add_1"]
+_GRID = ("scale", "zero")
 
 
 def levels_in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
@@ -45,14 +47,15 @@ def levels_in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
     for name, values in tensors.items():
         if name.endswith("_zero") and np.any(values):
             raise WeightsError(f"{path}: {name} is not 0, as symmetric grids have it")
-        if name.endswith("scale") and not np.all((values > 0) & np.isfinite(values)):
-            raise WeightsError(f"{path}: {name} is not above 0")
-    parts = []
+        floats = values.astype(np.float64)
+        if name.endswith("scale") and not np.all(np.isfinite(floats) & (floats > 0)):
+            raise WeightsError(f"{path}: {name} is not finite and above 0")
+    parts: list[npt.NDArray[np.generic]] = []
     for name in shape.tensors("int8"):
         layer, kind = name.rpartition(".")[::2]
         if name == "grids":
-            grids = [(tensors[f"ranges.{n}.scale"], tensors[f"ranges.{n}.zero"]) for n in _read(shape)]
-            parts.append(np.ravel(grids))
+            ends = [tensors[f"ranges.{n}.{part}"] for n in _read(shape) for part in _GRID]
+            parts.append(np.array(ends, np.float64))
         elif kind == "bias":
             parts.append(tensors[name] * tensors[f"{layer}.bias_scale"].astype(np.float64))
         elif kind == "scale":
