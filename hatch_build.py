@@ -27,7 +27,8 @@ AVX512 = [*("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"), "-mprefer-ve
 X86 = PORTABLE | {
     "avx2": AVX2,
     "avx512": [*AVX2, *AVX512],
-    "avx512bf16": [*AVX2, *AVX512, "-mavx512bf16"],
+    "avx512vnni": [*AVX2, *AVX512, "-mavx512vnni"],
+    "avx512bf16": [*AVX2, *AVX512, "-mavx512vnni", "-mavx512bf16"],
 }
 
 

@@ -106,7 +106,7 @@ bool run(Session& session, const Picture& picture) {
 }  // namespace
 
 // Of this file; native_library.py refuses a library of another one.
-LEANSR_API int leansr_interface() { return 2; }
+LEANSR_API int leansr_interface() { return 3; }
 
 // The names of the instruction sets that this processor has, the fastest first.
 LEANSR_API const char* leansr_isas() {
@@ -143,7 +143,8 @@ LEANSR_API void* leansr_create(int channels, int blocks, int scale, int input_re
   const Kernels* kernels = find_kernels(isa);
   if ((channels != 16 && channels != 32) || blocks < 1 || (scale != 2 && scale != 4) ||
       threads < 1 || !kernels || method < 0 || method >= kMethods ||
-      !kernels->layers[method].body[0] || count != tensor_floats(shape)) {
+      !kernels->layers[method].body[channels == 32] ||
+      count != tensor_floats(shape, Method(method))) {
     return nullptr;
   }
   try {

@@ -24,8 +24,9 @@ class Band {
   // The last lines of a layer's output. A line is one part of pixels, or a part for each channel.
   struct Ring {
     int rows, carry, parts, unit;  // unit: floats of a part per column
+    int outside = 0;               // every byte of what is outside of the picture
     long span = 0;                 // floats of a part
-    Floats lines{}, saved{};
+    Floats lines{}, saved{}, nothing{};  // nothing: a line outside of the picture
 
     long pitch() const { return span * parts; }
     float* line(int row) { return lines.data() + row % rows * pitch(); }
@@ -33,8 +34,8 @@ class Band {
 
   int shift(int layer) const { return layer > blocks_ ? blocks_ + 2 : layer; }
   void place(int from, int to);
-  void begin(int layer, int row);
-  void end(int layer, int row);
+  void begin(Ring& ring, int layer, int row);
+  void end(Ring& ring, int layer, int row);
   void need(int layer, int until);
   float* centred(int row);
   void centre(int row);
@@ -47,10 +48,13 @@ class Band {
   const Kernels& kernels_;
   const Layers& layers_;
   const int channels_, blocks_, kind_, group_;
+  const bool is_whole_;  // of eight bits
   int strip_, widest_;
   std::vector<Ring> rings_;
+  // The first layer's output as the long residual adds it: floats in any method.
+  Ring& shallow() { return rings_[is_whole_ ? blocks_ + 1 : 0]; }
   std::vector<int> tops_, bottoms_, lefts_, rights_, done_;  // rows and columns by layer
-  Floats zeros_, scratch_, made_, centred_, quads_;
+  Floats scratch_, made_, centred_, quads_;
   Picture picture_{};
   int read_ = 0;  // rows of the picture that `centred_` has had
   Colour colour_;

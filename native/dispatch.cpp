@@ -15,6 +15,7 @@ LEANSR_KERNELS(portable)
 #if defined(__x86_64__)
 LEANSR_KERNELS(avx2)
 LEANSR_KERNELS(avx512)
+LEANSR_KERNELS(avx512vnni)
 LEANSR_KERNELS(avx512bf16)
 #endif
 
@@ -26,7 +27,10 @@ std::vector<const Kernels*> found() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    if (__builtin_cpu_supports("avx512bf16")) rows.push_back(&avx512bf16::kernels);
+    if (__builtin_cpu_supports("avx512vnni")) {
+      if (__builtin_cpu_supports("avx512bf16")) rows.push_back(&avx512bf16::kernels);
+      rows.push_back(&avx512vnni::kernels);
+    }
     rows.push_back(&avx512::kernels);
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {

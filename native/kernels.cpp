@@ -8,6 +8,7 @@
 
 #include "body.h"
 #include "ends.h"
+#include "int8.h"
 #include "pixels.h"
 
 namespace leansr::ISA {
@@ -49,7 +50,17 @@ const Kernels kernels = {
 #else
         {},
 #endif
+#if defined(__AVX512VNNI__)
+        {{whole_winograd}, {}, {last_of_levels}},
     },
+    to_halves,
+    first_of_halves,
+#else
+        {},
+    },
+    nullptr,
+    nullptr,
+#endif
     {
         {split<uint8_t, 1>, split<uint8_t, 3>},
         {split<uint16_t, 1>, split<uint16_t, 3>},

@@ -1,7 +1,8 @@
 // The table of kernels: one row per instruction set, filled by kernels.cpp.
 //
 // Features are rows of pixels, `channels` floats a pixel (16 or 32). The last layer reads planes
-// instead: a row of floats for each channel, or of pairs of bfloat16 for every two.
+// instead: a row of floats for each channel, or of pairs of bfloat16 for every two. Of eight bits,
+// four channels lie where a float would, in pixels and in planes.
 #pragma once
 
 #include <cstddef>
@@ -13,24 +14,37 @@ constexpr int kMaxTiles = 24;   // tiles of 4 x 4 that the Winograd kernel works
 constexpr int kProducts = 36;   // products of a tile
 constexpr int kMaxGroup = 4;    // rows that a kernel makes at a time, at most
 
+// kInt8: what luma of 1 is as a number of 16 bits.
+constexpr float kLumaUnit = 32767;
+
 // What one call of a 3 x 3 kernel reads and writes: `group` rows of `width` pixels.
 struct BodyRows {
   const float* in[kMaxGroup + 2];  // pixel -1 of the row above the first, and so on
   float* out[kMaxGroup];           // pixel 0; up to kPad pixels past `width` are overwritten
   const float* add[kMaxGroup];     // what is added after the activation, or null
   int width;
+  size_t plane;                    // kInt8's deepest layer writes planes, so many floats apart
+};
+
+// Eight bits: a value is a whole number of levels, and `zero` of them are none.
+struct Grid {
+  float levels_per_unit;
+  int zero;
 };
 
 struct BodyWeights {
   const float* kernel;  // [tap or product][input][output]
   const float* bias;
   const float* slope;  // of the activation below zero; all 0 is ReLU
+  const float* scale;  // kInt8: [power of 2][output], from sums to levels
+  Grid grid;           // kInt8: of what comes out
 };
 
 struct FirstRow {
   const float* in[5];  // pixel -2 of the five rows, 0.5 taken off
   float* out;
   int width;
+  float* levels;       // kInt8: the same once more, as the next layer reads it
 };
 
 struct LastRow {
@@ -40,6 +54,7 @@ struct LastRow {
   const float* bias;    // of 4
   float* out;           // [4][width rounded up to 16]
   int width;
+  const float* scale;   // kInt8: of 4, from sums to floats
 };
 
 // Floats of scratch that a kernel of so many channels needs.
@@ -96,13 +111,14 @@ enum Method {
   kDirect,    // as they are written
   kWinograd,  // 3 x 3 by F(4 x 4, 3 x 3), four rows at a time
   kBf16,      // the same with products of bfloat16; two channels lie where a float would
+  kInt8,      // the integer releases, their whole numbers exact; of 16 channels alone
   kMethods,
 };
 
-// Of 16 and of 32 channels.
+// Of 16 and of 32 channels; nulls where there are none.
 struct Layers {
   BodyKernel body[2];
-  void (*planes[2])(const float* row, float* planes, size_t plane, int width);
+  void (*planes[2])(const float* row, float* planes, size_t plane, int width);  // null in kInt8
   void (*last[2])(const LastRow&);
 };
 
@@ -111,6 +127,9 @@ struct Kernels {
   void (*first[2])(const FirstRow&, const float* kernel, const float* bias);
   void (*spread[2])(const Spread&);  // to 2 rows of 2 a pixel (x2), to a row of 4 (x4)
   Layers layers[kMethods];           // nulls where this instruction set has none
+  // kInt8, else null: luma as the first layer reads it, and that layer.
+  void (*to_halves)(const float* luma, float* out, int count);
+  void (*first_of_halves)(const FirstRow&, const BodyWeights&);
   void (*split[kDepths][2])(const Split&);  // of grey, of RGB
   void (*widen[2])(const float* in, float* out, int width);  // x2, x4; `in` is pixel -2
   void (*join[kDepths][2])(const Join&);

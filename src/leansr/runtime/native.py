@@ -8,16 +8,19 @@ from leansr import zoo
 from leansr.errors import LeanSRError, UsageError, WeightsError
 from leansr.image.arrays import Floats, Pixels
 from leansr.runtime.native_engine import CHANNELS, Engine, Shape
-from leansr.runtime.native_library import Method, is_built
+from leansr.runtime.native_int8 import levels_in_order
+from leansr.runtime.native_library import Method, instruction_sets, is_built, methods
 from leansr.zoo.tensors import TensorFile, read_tensors
 from leansr.zoo.variant import Variant
 
 _NETWORK = "leansr.lab.nets.sesr:SESR"
+_INT8 = "leansr.lab.quantize.int8:Int8"
 
 
-def can_run(variant: Variant) -> bool:
-    """Whether the engine is built, and `variant` is a network that it knows."""
-    return is_built() and _is_known(variant)
+def can_run(variant: Variant, method: Method = "winograd") -> bool:
+    """Whether the engine is built, has `method` here, and knows `variant` as a network for it."""
+    is_there = is_built() and method in methods(instruction_sets()[0])
+    return is_there and _is_of(variant, method) and _is_known(variant)
 
 
 class NativeSession:
@@ -25,9 +28,10 @@ class NativeSession:
 
     `path` is the tensor file of a release: a SESR's deploy form. `threads` share the rows of a
     picture. `halo` is how many LR pixels around an output pixel's own it depends on. `method`
-    "bf16" is faster and as good to the eye, where `methods(isa)` has it (docs/native.md). Raises
-    UsageError where the engine is not built or does not know the network, `isa` or `method`,
-    WeightsError for a file that is not what it says.
+    "bf16" is faster and as good to the eye, and "int8" runs the releases of eight bits, and those
+    alone, where `methods(isa)` has them (docs/native.md). Raises UsageError where the engine is not
+    built or does not know the network, `isa` or `method`, WeightsError for a file that is not what
+    it says.
     """
 
     def __init__(
@@ -35,8 +39,15 @@ class NativeSession:
     ) -> None:
         file = read_tensors(path)
         variant, self.scale = _described(file, path)
+        if not _is_of(variant, method):
+            other = (
+                "the release of the same name with -int8" if method == "int8" else 'method "int8"'
+            )
+            raise UsageError(
+                f'{path}: is of {variant.dtype}, not for method "{method}"; use {other}'
+            )
         self.variant = variant.name
-        arguments = variant.arguments
+        arguments = _in_floats(variant).arguments
         shape = Shape(
             arguments["channels"],
             arguments["blocks"],
@@ -44,7 +55,8 @@ class NativeSession:
             arguments.get("input_residual", True),
         )
         self.halo = shape.halo
-        self._engine = Engine(shape, _in_order(file, shape, path), threads, isa=isa, method=method)
+        in_order = levels_in_order if method == "int8" else _in_order
+        self._engine = Engine(shape, in_order(file, shape, path), threads, isa=isa, method=method)
 
     def __call__(self, lr: Floats) -> Floats:
         if lr.ndim != 3 or lr.shape[2] != 1:
@@ -60,8 +72,21 @@ class NativeSession:
         return self._engine.picture(pixels)
 
 
+def _is_of(variant: Variant, method: Method) -> bool:
+    return (variant.dtype == "int8") == (method == "int8")
+
+
+def _in_floats(variant: Variant) -> Variant:
+    """The network that `variant` is, or has in eight bits in the scheme of SESR."""
+    if variant.network != _INT8 or variant.arguments["scheme"] != "sesr":
+        return variant
+    return zoo.find(variant.arguments["of"], variant.scales[0])
+
+
 def _is_known(variant: Variant) -> bool:
-    return variant.network == _NETWORK and variant.arguments["channels"] in CHANNELS
+    drawn = _in_floats(variant)
+    sizes = (16,) if variant.dtype == "int8" else CHANNELS
+    return drawn.network == _NETWORK and drawn.arguments["channels"] in sizes
 
 
 def _described(file: TensorFile, path: Path) -> tuple[Variant, int]:
@@ -73,7 +98,8 @@ def _described(file: TensorFile, path: Path) -> tuple[Variant, int]:
         raise WeightsError(f"{path}: its metadata is damaged ({cause})") from cause
     if not _is_known(variant):
         raise UsageError(
-            f"{variant.name}: the native engine runs SESR alone; use --backend onnxruntime"
+            f"{variant.name}: the native engine runs SESR alone, in eight bits with 16 channels; "
+            f"use --backend onnxruntime"
         )
     return variant, scale
 

@@ -16,7 +16,7 @@ from leansr.runtime.native_library import (
     methods,
 )
 
-# Outputs of a layer that the kernels are written for.
+# Outputs of a layer that the kernels are written for; those of "int8" for 16 alone.
 CHANNELS = (16, 32)
 
 
@@ -33,15 +33,26 @@ class Shape:
         if self.channels not in CHANNELS or self.blocks < 1 or self.scale not in (2, 4):
             raise ValueError(f"the native engine has no kernels for {self}")
 
-    def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every tensor, in the order in which the engine wants them."""
-        f, outputs = self.channels, self.scale**2
-        shapes: dict[str, tuple[int, ...]] = {"first.weight": (f, 1, 5, 5), "first.bias": (f,)}
+    def tensors(self, method: Method = "winograd") -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor, in the order in which the engine wants them.
+
+        With "int8", kernels are whole numbers from -128 to 127, `*.scale` their value by output.
+        `grids` are of the inputs of every block and of the last layer, on 0 to 255: the value of a
+        level, and the level of zero.
+        """
+        f, outputs, is_whole = self.channels, self.scale**2, method == "int8"
+        shapes: dict[str, tuple[int, ...]] = {"first.weight": (f, 1, 5, 5)}
+        shapes |= {"first.scale": (f,)} if is_whole else {}
+        shapes |= {"first.bias": (f,)}
+        shapes |= {"grids": (self.blocks + 1, 2)} if is_whole else {}
         for block in range(self.blocks):
             conv, activation = f"body.{2 * block}", f"body.{2 * block + 1}"
-            shapes |= {f"{conv}.weight": (f, f, 3, 3), f"{conv}.bias": (f,)}
-            shapes |= {f"{activation}.weight": (f,)}
-        return shapes | {"last.weight": (outputs, f, 5, 5), "last.bias": (outputs,)}
+            shapes |= {f"{conv}.weight": (f, f, 3, 3)}
+            shapes |= {f"{conv}.scale": (f,)} if is_whole else {}
+            shapes |= {f"{conv}.bias": (f,), f"{activation}.weight": (f,)}
+        shapes |= {"last.weight": (outputs, f, 5, 5)}
+        shapes |= {"last.scale": (outputs,)} if is_whole else {}
+        return shapes | {"last.bias": (outputs,)}
 
     @property
     def halo(self) -> int:
@@ -52,7 +63,7 @@ class Shape:
 class Engine:
     """Luma `(H, W)` float32 to `(scale * H, scale * W)`, not clipped.
 
-    `values` are the tensors of `shape.tensors()` one after another; the slopes of ReLU are 0.
+    `values` are the tensors of `shape.tensors(method)` one after another; the slopes of ReLU are 0.
     `threads` share the rows of a picture. `isa` is one of `instruction_sets()`, the fastest if
     None, and `method` one of `methods(isa)`. `cache` is how many bytes of lines a thread works in,
     0 for a share of the processor's second level; on it and on `threads` the result depends by
@@ -74,9 +85,11 @@ class Engine:
         isa = instruction_sets()[0] if isa is None else isa
         if method not in methods(isa):
             raise UsageError(f"{method}: {isa} has {', '.join(methods(isa))}")
+        if method == "int8" and shape.channels != 16:
+            raise UsageError(f"int8: networks of 16 channels alone, not of {shape.channels}")
         if threads < 1:
             raise UsageError(f"threads are 1 or more, not {threads}")
-        wanted = sum(int(np.prod(tensor)) for tensor in shape.tensors().values())
+        wanted = sum(int(np.prod(tensor)) for tensor in shape.tensors(method).values())
         if values.shape != (wanted,) or values.dtype != np.float32:
             raise ValueError(f"{wanted} float32 are wanted, not {values.dtype} of {values.shape}")
         values = np.ascontiguousarray(values)

@@ -8,13 +8,13 @@ from typing import Literal, get_args
 from leansr.errors import UsageError
 
 # What native/api.cpp says of itself; another number is a library built from other sources.
-INTERFACE = 2
+INTERFACE = 3
 # Built there by hatch_build.py.
 LIBRARY = Path(__file__).with_name("engine.library")
 
 # How the body is computed, in the order of native/kernels.h: as it is written; its 3 x 3 layers by
-# F(4 x 4, 3 x 3); the same with products of bfloat16.
-Method = Literal["direct", "winograd", "bf16"]
+# F(4 x 4, 3 x 3); the same with products of bfloat16; the integer releases, in whole numbers.
+Method = Literal["direct", "winograd", "bf16", "int8"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 # The dtypes of pixels, in the order of native/kernels.h.
