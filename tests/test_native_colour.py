@@ -80,7 +80,7 @@ def test_equals_luma_and_bicubic_chroma(
 ):
     pixels = random_pixels(seed, (height, width, channels), dtype, saturated)
     # A rounding of luma becomes another number of 8 bits, in whichever form.
-    assert_made(session(scale, threads, way), pixels, 2e-2 if way[1] in ("bf16", "int8") else 1e-5)
+    assert_made(session(scale, threads, way), pixels, 5e-2 if way[1] in ("bf16", "int8") else 1e-5)
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)
