@@ -44,6 +44,15 @@ def tile_side(wanted: int, halo: int, pixel_bytes: int, threads: int, free: int 
     return max(_SMALLEST, min(fits, wanted))
 
 
+def band_pixels(wanted: int, pixel_bytes: int, calls: int, free: int | None) -> int:
+    """Pixels of a band of rows of which `calls` fit into memory, `wanted` if it is enough.
+
+    `pixel_bytes` is what one of them takes; the others are as for `tile_side`.
+    """
+    room = _ROOM if free is None else min(_ROOM, free // 2)
+    return min(wanted, room // (calls * pixel_bytes))
+
+
 def tile_bytes(features: int, scale: int) -> int:
     """Bytes for each LR pixel of a tile that is upscaled, by the network's features for one."""
     return round(_RUNTIME * features + _COLOUR * scale**2)

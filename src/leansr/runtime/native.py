@@ -6,7 +6,8 @@ import numpy as np
 
 from leansr import zoo
 from leansr.errors import LeanSRError, UsageError, WeightsError
-from leansr.image.arrays import Floats
+from leansr.image.arrays import Floats, Pixels
+from leansr.runtime.colours import through
 from leansr.runtime.native_engine import CHANNELS, Engine, Shape
 from leansr.runtime.native_library import Method, is_built
 from leansr.zoo.tensors import TensorFile, read_tensors
@@ -50,6 +51,10 @@ class NativeSession:
         if lr.ndim != 3 or lr.shape[2] != 1:
             raise ValueError(f"lr is (H, W, 1), not {lr.shape}")
         return self._engine(lr[..., 0])[..., None]
+
+    def picture(self, pixels: Pixels) -> Pixels:
+        """`(H, W, 1)` or `(H, W, 3)` of uint8, uint16 or float32, `scale` times as large."""
+        return through(self, pixels, self.scale, "y")
 
 
 def _is_known(variant: Variant) -> bool:
