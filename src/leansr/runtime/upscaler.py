@@ -157,13 +157,13 @@ class Upscaler:
         self._halo = max(halo, _CHROMA_HALO)
         self._grid_step = _GRID if self._network.halo is None else 1
         self.model, self.scale, self.colour = model, scale, variant.colour
-        features = 0 if is_native else costs()[model, scale].features
-        self._pixel_bytes = memory.tile_bytes(features, scale)
+        self._pixel_bytes = memory.tile_bytes(costs()[model, scale].features, scale)
+        if is_native:
+            self._pixel_bytes = memory.NATIVE * scale**2
         free = memory.available()
         self._band = _BAND if tile == "auto" else None
         if tile == "auto" and is_native:
-            one = self._pixel_bytes // scale**2
-            self._band = memory.band_pixels(_NATIVE_BAND, one, at_once, free)
+            self._band = memory.band_pixels(_NATIVE_BAND, at_once, free)
         elif tile == "auto":
             wanted = max(AUTO_TILE, _TILE_BY_HALO * self._halo)
             at_most = at_once * threads
