@@ -142,11 +142,12 @@ def is_had(release: Release, **engine: Any) -> bool:
     if set(given.values()) <= {"auto"}:
         return True
     try:
-        model = of_precision(release.variant, given.get("precision", "auto"))
-        runner(model, release.scale, release.kind, **given)
+        if of_precision(release.variant, given.get("precision", "auto")) != release.variant:
+            return False
+        runner(release.variant, release.scale, release.kind, **given)
     except UsageError:
         return False
-    return model == release.variant
+    return True
 
 
 def onnx_of(model: str, scale: int, input: Kind, weights: str | Path | None) -> Path:
