@@ -177,7 +177,7 @@ def test_a_worker_ends_with_the_process_that_started_it():
         (["sesr-m5", "--scale", 0], "there is no x0"),
         (["sesr-m5:deployed"], "deployed: no such form; one of training, deploy"),
         (["sesr-m5:training"], "its training form is not exported; use torch"),
-        (["sesr-m5", "--backend", "tensorrt"], "no such backend; one of onnxruntime, torch"),
+        (["sesr-m5", "--backend", "tensorrt"], "no such backend; one of onnxruntime, native"),
         (["sesr-m5", "--dtype", "float16"], "onnxruntime: takes no --dtype, not float16"),
         (["sesr-m5:training", "--backend", "native"], "its training form is not exported"),
         (["fmen-s", "--scale", 4, "--backend", "native"], "use --backend onnxruntime"),
