@@ -134,7 +134,7 @@ class Upscaler:
             tile = "off"
         # Tiles side by side, each on one thread, waste less than a tile's layers split in two:
         # no waiting for each other after every layer (docs/decisions/004). The engine's threads
-        # take bands of rows instead, and wait for each other but at the end.
+        # share the rows of a picture, through all layers.
         is_native = chosen.backend == "native"
         is_wide = tile == "off" or (is_native and tile == "auto")
         inner = threads if is_wide else 1
