@@ -110,7 +110,7 @@ def measure(
 
 def _upscaler(model: str, scale: int, kind: Kind, file: str | None, threads: int) -> Upscaler:
     if file is None:
-        return Upscaler(model, scale, input=kind, threads=threads)
+        return Upscaler(model, scale, backend="onnxruntime", input=kind, threads=threads)
     if file.endswith(".safetensors"):
         return upscaler_of(Path(file), model, scale, threads)
     return Upscaler(model, scale, weights=file, threads=threads)

@@ -67,7 +67,7 @@ def main() -> None:
 def measure(originals: list[Pixels], model: str, threads: int) -> list[dict[str, Any]]:
     """A row for each scale and way: the mean luma PSNR in dB."""
     upscalers: dict[int, Callable[[Pixels], Pixels]] = {
-        scale: Upscaler(model, scale, threads=threads) for scale in (2, 4)
+        scale: Upscaler(model, scale, backend="onnxruntime", threads=threads) for scale in (2, 4)
     }
     rows = []
     for scale, ways in WAYS.items():

@@ -23,12 +23,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
-    over_layers = Upscaler(threads=1)
+    over_layers = Upscaler(backend="onnxruntime", threads=1)
     over_layers._network = OnnxSession(release_of("sesr-m5", 2).onnx, arguments.threads)
     ways = {
-        "one thread": Upscaler(threads=1),
+        "one thread": Upscaler(backend="onnxruntime", threads=1),
         f"layers over {arguments.threads}": over_layers,
-        f"tiles over {arguments.threads}": Upscaler(threads=arguments.threads),
+        f"tiles over {arguments.threads}": Upscaler(
+            backend="onnxruntime", threads=arguments.threads
+        ),
     }
     picture = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     seconds: dict[str, list[float]] = {name: [] for name in ways}

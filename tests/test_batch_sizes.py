@@ -29,7 +29,7 @@ from leansr.runtime.size import (
     steps_for,
     wanted,
 )
-from leansr.zoo.release import release_of, releases
+from leansr.zoo.release import every_release, release_of, releases
 
 SIDES = st.integers(1, 5000)
 HALF = Fraction(1, 2)
@@ -170,7 +170,7 @@ def test_only_the_first_network_gets_photo_weights(photo):
 @pytest.mark.parametrize("kind", ["clean", "photo"])
 def test_candidates_are_the_releases_best_first(kind):
     for scale in (2, 4):
-        found = candidates(scale, kind)
+        found = candidates(scale, kind, every_release())
         assert {name for name, _ in found} == {n for n, s in releases(kind) if s == scale}
         assert {steps for _, steps in found} == {(scale,)}
         ranked = [release_of(name, scale, kind).psnr_y(RANKED_BY) for name, _ in found]
@@ -188,7 +188,7 @@ def budget():
         layers = {"sesr-m3": 3, "sesr-m5": 5, "sesr-m7": 7, "sesr-m11": 11, "sesr-xl": 20}
         return layers.get(model, 30)
 
-    made = Budget(1.0, cost)
+    made = Budget(1.0, cost, every_release())
     return made, asked
 
 
@@ -294,7 +294,7 @@ def test_all_frames_together_are_within_the_budget(photo, monkeypatch):
             return super().pick(pixels, factor, input, is_photo)
 
     route = Route(wanted(2), "auto", budget=0.1, threads=1)
-    monkeypatch.setattr(route, "_budget", Asked(0.1, cost))
+    monkeypatch.setattr(route, "_budget", Asked(0.1, cost, every_release()))
     rgba = np.dstack([photo[:60, :80], photo[:60, :80, :1]])
     more = (picture(photo[:60, :80]), Picture(rgba, "RGBA"))
     alone = route.enlarge(picture(photo[:60, :80]), "a.png")

@@ -17,10 +17,12 @@ from leansr.zoo.release import releases
 
 # Frozen: options are a contract, so changing this set is changing the contract.
 OPTIONS = {
-    "upscale": "inputs output model budget scale size fit linear_light input tile backend threads"
-    " jobs weights suffix compression overwrite skip_existing resume dry_run verbose as_json",
+    "upscale": "inputs output model budget scale size fit linear_light input tile backend precision"
+    " threads jobs weights suffix compression overwrite skip_existing resume dry_run verbose"
+    " as_json",
     "models": "as_json",
-    "evaluate": "variant scale data data_root protocol metrics weights threads as_json",
+    "evaluate": "variant scale data data_root protocol metrics weights backend precision"
+    " threads as_json",
     "train": "recipe data folder validation max_minutes room_mib threads dry_run as_json",
     "runs": "folders order plot as_json",
     "rank": "ranking data validation folder seeds threads max_minutes as_json",
@@ -144,8 +146,9 @@ def test_evaluate_as_json(tmp_path, photo):
     value = json.loads(out)
     figures = {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
     assert set(value) == figures | {
-        *("schema", "variant", "scale", "images", "protocol", "pictures", "failed")
+        *("schema", "variant", "scale", "engine", "images", "protocol", "pictures", "failed")
     }
+    assert value["engine"] == "ONNX Runtime, float32"
     assert (value["images"], value["failed"]) == (1, [])
     assert value["pictures"] == [{"name": "a"} | {key: value[key] for key in figures}]
     assert np.isfinite(value["psnr_y"])

@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_said_before_it_is_begun(tmp_path, photo, system):
     job = Job(source, target)
     for tile, words in (("off", "use --tile N"), ("auto", "use fewer --threads")):
         with pytest.raises(PictureError, match=f"a.png: does not fit into memory: .*{words}"):
-            upscale_file(Upscalers(tile=tile, threads=2), job)
+            upscale_file(Upscalers(backend="onnxruntime", tile=tile, threads=2), job)
     with pytest.raises(PictureError, match="use a smaller --tile"):
         stream(Upscalers(tile=300, threads=1), job)
     with pytest.raises(MemoryError, match="MiB"):
@@ -132,7 +132,9 @@ def test_groups_with_names_that_are_not_ascii(system, tmp_path):
 
 def test_tiles_of_calls_at_once_fit_together(system):
     system(proc__meminfo="MemAvailable: 400000 kB\n")
-    alone, shared = (Upscaler("sesr-xl", threads=1, at_once=count) for count in (1, 8))
+    alone, shared = (
+        Upscaler("sesr-xl", backend="onnxruntime", threads=1, at_once=count) for count in (1, 8)
+    )
     assert memory._SMALLEST < shared._tile < alone._tile
     side = shared._tile + 2 * shared._halo
     assert 8 * side**2 * shared._pixel_bytes <= 400_000 * 1024 // 2

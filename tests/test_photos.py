@@ -21,7 +21,10 @@ MODEL = "sesr-m5"
 
 @pytest.fixture
 def with_photo_weights(tmp_path, monkeypatch):
-    """A folder of releases in which SESR-M5 x2 has photo weights: those of SESR-XL, renamed."""
+    """A folder of releases in which SESR-M5 x2 has photo weights.
+
+    Those of SESR-XL, renamed, and for the engine its own with one of them changed.
+    """
     folder = tmp_path / "releases"
     folder.mkdir()
     clean, other = release_of(MODEL, 2), release_of("sesr-xl", 2)
@@ -32,6 +35,8 @@ def with_photo_weights(tmp_path, monkeypatch):
     # Names of the same length: the graph's metadata can be changed in place.
     content = other.onnx.read_bytes().replace(b"sesr-xl", b"sesr-m5")
     (folder / f"{name}.onnx").write_bytes(content)
+    content = clean.tensors.read_bytes()[:-4] + np.float32(0.5).tobytes()
+    (folder / f"{name}.safetensors").write_bytes(content)
     card = other.card | {
         "variant": MODEL,
         "input": "photo",
@@ -128,7 +133,8 @@ def test_verbose_says_one_line_a_picture(with_photo_weights, tmp_path, photo, ca
     names = [tmp_path / name for name in ("a.jpg", "b.png", "c.jpg", "d.jpg")]
     code, out, err = run(capsys, *names, "-o", tmp_path / "out", "-v")
     assert (code, len(out.splitlines())) == (1, 3)
-    *told, summary = err.splitlines()
+    engine, *told, summary = err.splitlines()
+    assert engine == f"leansr: {Upscaler(MODEL, 2).runner.words(np.uint8)}"
     assert told == [
         f"{names[0]}: photo weights, as it is a JPEG of quality 50, not above {PHOTO_QUALITY}",
         f"{names[1]}: clean weights, as it is no JPEG that tells its quality",

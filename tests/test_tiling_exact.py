@@ -42,8 +42,8 @@ def test_tiled_equals_whole(variant, scale, draw, tile, channels, seed):
     pixels = picture(height, width, channels, seed)
     # Tiles of a pixel in small pictures alone: each runs the network on a halo of its own.
     tile = max(tile, max(height, width) // 3)
-    whole = Upscaler(variant, scale, tile="off", threads=1)(pixels)
-    tiled = Upscaler(variant, scale, tile=tile, threads=1)(pixels)
+    whole = Upscaler(variant, scale, backend="onnxruntime", tile="off", threads=1)(pixels)
+    tiled = Upscaler(variant, scale, backend="onnxruntime", tile=tile, threads=1)(pixels)
     assert whole.shape == (height * scale, width * scale, channels)
     np.testing.assert_allclose(tiled, whole, atol=1e-6)
 

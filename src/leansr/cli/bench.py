@@ -23,8 +23,8 @@ _DEFAULT_LR = (640, 360)
     "--backend",
     "backends",
     metavar="A,B",
-    help="Of onnxruntime, torch, torch-compile and cuda; onnxruntime if not given, torch for a "
-    "--table.",
+    help="Of onnxruntime, native, native-bf16, native-int8, torch, torch-compile and cuda; "
+    "onnxruntime if not given, torch for a --table.",
 )
 @click.option(
     "--dtype",

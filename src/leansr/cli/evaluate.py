@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 
-from leansr.cli import options
+from leansr.cli import engine, options
 from leansr.errors import UsageError
 from leansr.runtime import config
+from leansr.runtime.backend import Backend, Precision
 from leansr.runtime.benchmarks import KNOWN, Benchmark, find, open_folder
 from leansr.runtime.evaluate import Evaluation, evaluate
 from leansr.runtime.perceptual import METRICS
@@ -45,6 +47,8 @@ from leansr.runtime.upscaler import Upscaler
     metavar="FILE",
     help="An .onnx of `leansr export`, or .safetensors of `leansr train` or `leansr import`.",
 )
+@engine.backend("onnxruntime")
+@engine.precision
 @options.threads
 @options.as_json
 def command(
@@ -55,25 +59,42 @@ def command(
     protocol: str,
     metrics: tuple[str, ...],
     weights: Path | None,
+    backend: Backend,
+    precision: Precision,
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Measure PSNR and SSIM on a benchmark or a folder of pictures."""
     if weights is not None and weights.suffix == ".safetensors":
+        if backend == "native" or precision in ("bf16", "int8"):
+            raise UsageError(
+                f"{weights}: is exported, and run in floats by ONNX Runtime; leave out --backend "
+                f"and --precision"
+            )
         from leansr.lab.export.release import upscaler_of
 
         upscaler = upscaler_of(weights, variant, scale, threads)
     else:
-        upscaler = Upscaler(variant, scale, weights=weights, threads=threads)
+        upscaler = Upscaler(
+            variant,
+            scale,
+            backend=backend,
+            precision=precision,
+            weights=weights,
+            threads=threads,
+        )
     benchmark = _benchmark(data, data_root, scale)
     result = evaluate(upscaler, scale, benchmark, protocol, tuple(dict.fromkeys(metrics)))
     for failure in result.failures:
         options.print_error(failure.error)
+    depth = np.uint8 if result.protocol.rounding == "8-bit" else np.float32
+    runs = upscaler.runner.words(depth)
     if as_json:
-        options.print_json({"variant": variant, "scale": scale, **result.as_json()})
+        options.print_json({"variant": variant, "scale": scale, "engine": runs, **result.as_json()})
     else:
         click.echo(f"{variant} x{scale} on {options.printable(benchmark.name)}")
         _print(result)
+        click.echo(f"engine: {runs}")
     sys.exit(1 if result.failures else 0)
 
 

@@ -325,7 +325,7 @@ def _upscaler(name: str, file: Path | None, scale: int, threads: int | None) -> 
         return upscaler_of(file, name, scale, threads)
     from leansr.runtime.upscaler import Upscaler
 
-    return Upscaler(name, scale, weights=file, threads=threads)
+    return Upscaler(name, scale, backend="onnxruntime", weights=file, threads=threads)
 
 
 def _check(outputs: tuple[Path, ...], *inputs: Path | None) -> None:

@@ -61,6 +61,10 @@ class Report:
         if outcome.error is not None:
             _say(sys.stderr, f"leansr: {options.printable(outcome.error)}")
         elif self._verbose and outcome.choice is not None:
+            engine = outcome.choice.engine
+            if engine is not None and engine not in self._noted:
+                self._noted.add(engine)
+                _say(sys.stderr, f"leansr: {engine}")
             line = f"{outcome.job.source}: {outcome.choice.words}"
             _say(sys.stderr, options.printable(line))
         elif self._verbose and outcome.why is not None:

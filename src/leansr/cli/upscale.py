@@ -7,16 +7,17 @@ from typing import Any, Literal
 
 import click
 
-from leansr.cli import options
+from leansr.cli import engine, options
 from leansr.cli.progress import Report
 from leansr.image.codecs import FORMATS
 from leansr.runtime import batch, stream
+from leansr.runtime.backend import Backend, Precision
 from leansr.runtime.choice import INPUTS, Input
 from leansr.runtime.files import Job
 from leansr.runtime.manifest import Manifest
 from leansr.runtime.route import Route
 from leansr.runtime.size import wanted
-from leansr.runtime.upscaler import BACKENDS, Backend, available_cores
+from leansr.runtime.upscaler import available_cores
 
 _FORMATS = [suffix.removeprefix(".") for suffix in FORMATS]
 
@@ -67,9 +68,8 @@ _FORMATS = [suffix.removeprefix(".") for suffix in FORMATS]
     show_default=True,
     help="Tile side in pixels.",
 )
-@click.option(
-    "--backend", type=click.Choice(BACKENDS), default="auto", show_default=True, help="Runtime."
-)
+@engine.backend("auto")
+@engine.precision
 @options.threads
 @click.option(
     "--jobs",
@@ -101,7 +101,12 @@ _FORMATS = [suffix.removeprefix(".") for suffix in FORMATS]
     help="Do what a manifest in the folder OUT does not know to be done of the same input.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
-@click.option("-v", "--verbose", is_flag=True, help="Say which weights each picture got, and why.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Say which weights each picture got, what runs them, and why.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and picture.")
 def command(
     inputs: tuple[Path, ...],
@@ -115,6 +120,7 @@ def command(
     input: Input,
     tile: int | Literal["auto", "off"],
     backend: Backend,
+    precision: Precision,
     threads: int | None,
     jobs: int,
     weights: Path | None,
@@ -140,7 +146,8 @@ def command(
     ending = None if suffix is None else f".{suffix}"
     # Of several pictures at once each has its share of the cores.
     share = max(1, (threads or available_cores()) // jobs) if jobs > 1 else threads
-    set_up: dict[str, Any] = {"backend": backend, "threads": share, "tile": tile, "at_once": jobs}
+    set_up: dict[str, Any] = {"backend": backend, "precision": precision}
+    set_up |= {"threads": share, "tile": tile, "at_once": jobs}
     route = Route(
         target, model, input, budget=budget, linear=linear_light, weights=weights, **set_up
     )

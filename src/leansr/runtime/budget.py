@@ -14,7 +14,7 @@ from leansr.errors import UsageError, WeightsError
 from leansr.runtime.choice import Input
 from leansr.runtime.size import steps_for
 from leansr.runtime.upscaler import AUTO_TILE, Upscaler, available_cores
-from leansr.zoo.release import Kind, Release, every_release
+from leansr.zoo.release import Kind, Release
 
 # The benchmark that cards are compared by: of those that all have, the one of most pictures.
 RANKED_BY = "validation"
@@ -36,13 +36,18 @@ class Pick:
 class Budget:
     """Picks models for pictures of which each may take `seconds` in the networks.
 
-    Reading and writing are not in it. `cost` is asked once for each of the weights. Raises
-    UsageError for a budget that is none.
+    Reading and writing are not in it. `cost` is asked once for each of the weights, which are
+    those of `known`. Raises UsageError for a budget that is none, or if nothing is known.
     """
 
-    def __init__(self, seconds: float, cost: Cost) -> None:
+    def __init__(self, seconds: float, cost: Cost, known: Sequence[Release]) -> None:
         if not (math.isfinite(seconds) and seconds > 0):
             raise UsageError(f"a budget is more than 0 seconds, not {seconds:g}")
+        if not known:
+            raise UsageError(
+                "no released network runs by this --backend and --precision; leave them out"
+            )
+        self._known = known
         self.seconds = seconds
         self._cost, self._costs = cost, dict[tuple[str, int, Kind], float]()
         self._lock = threading.Lock()
@@ -58,7 +63,7 @@ class Budget:
             kinds = [input]
         picks = []
         for kind in kinds:
-            for model, steps in candidates(factor, kind):
+            for model, steps in candidates(factor, kind, self._known):
                 seconds = self._expected(model, steps, kind, pixels)
                 picks.append(Pick(model, steps, seconds, seconds <= self.seconds))
                 if picks[-1].is_within:
@@ -83,12 +88,13 @@ class Budget:
             return self._costs[key]
 
 
-def candidates(factor: float | Fraction, kind: Kind) -> list[tuple[str, tuple[int, ...]]]:
-    """Models released for `factor`, the best first, each with its steps, the same for all.
+def candidates(
+    factor: float | Fraction, kind: Kind, known: Sequence[Release]
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Models of `known` for `factor`, the best first, each with its steps, the same for all.
 
     For photo weights, which only the first step has, the others are clean ones.
     """
-    known = every_release()
     clean = {(r.variant, r.scale) for r in known if r.kind == "clean"}
     first = [r for r in known if r.kind == kind]
     if not first:
@@ -103,7 +109,10 @@ def candidates(factor: float | Fraction, kind: Kind) -> list[tuple[str, tuple[in
 
 
 def cost_here(options: dict[str, Any]) -> Cost:
-    """Measures on this machine, on a tile for each thread, once warm; `options` of `Upscaler`."""
+    """Measures on this machine, on a tile for each thread, once warm; `options` of `Upscaler`.
+
+    The pixels are of 8 bits: where others are computed in finer numbers, they take longer.
+    """
 
     def cost(model: str, scale: int, kind: Kind) -> float:
         upscaler = Upscaler(model, scale, input=kind, **options)

@@ -148,7 +148,7 @@ def upscalers(scale: int) -> dict[str, Upscale]:
     """What the change of PSNR is told for: bicubic, and the network where it is released."""
     found: dict[str, Upscale] = {"bicubic": lambda lr: resize(lr, scale)}
     if (NETWORK, scale) in releases():
-        found[NETWORK] = Upscaler(NETWORK, scale)
+        found[NETWORK] = Upscaler(NETWORK, scale, backend="onnxruntime")
     return found
 
 

@@ -1,13 +1,14 @@
 """Which released weights a picture gets: those for clean pictures, or those for photos."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from leansr import zoo
 from leansr.errors import UsageError
 from leansr.image.picture import Picture
-from leansr.runtime.upscaler import Upscaler, onnx_of
+from leansr.runtime.backend import Runner, engine_of, of_precision, runner
+from leansr.runtime.upscaler import Upscaler
 from leansr.zoo.release import KINDS, Kind, releases
 
 Input = Literal["auto", "clean", "photo"]
@@ -19,10 +20,14 @@ PHOTO_QUALITY = 90
 
 @dataclass(frozen=True)
 class Choice:
-    """The kind of weights for a picture, and the same with the reason in words."""
+    """The kind of weights for a picture, and the same with the reason in words.
+
+    `engine` says what runs them, and in which numbers; None where nothing is run.
+    """
 
     kind: Kind
     words: str
+    engine: str | None = None
 
 
 def is_photo(picture: Picture) -> bool:
@@ -43,21 +48,27 @@ class Upscalers:
     def __init__(
         self, model: str = "sesr-m5", scale: int = 2, input: Input = "auto", **options: Any
     ) -> None:
+        weights = options.get("weights")
+        model = of_precision(model, options.get("precision", "auto"), weights)
         zoo.find(model, scale)
         if input not in INPUTS:
             raise UsageError(f"{input}: no such input; one of {', '.join(INPUTS)}")
-        weights = options.get("weights")
-        if input == "photo":
-            # Said before any picture is read, and not when the first one needs it.
-            onnx_of(model, scale, input, weights)
         self.model, self.scale = model, scale
         self._input, self._options, self._is_given = input, options, weights is not None
         self._has_photo = (model, scale) in releases("photo")
         self._made: dict[Kind, Upscaler] = {}
+        self._runners: dict[Kind, Runner] = {}
         self._lock = threading.Lock()
+        # What cannot be is said before any picture is read, and not when the first one needs it.
+        self._runner("photo" if input == "photo" else "clean")
 
     def choose(self, picture: Picture) -> Choice:
-        """The weights for `picture`."""
+        """The weights for `picture`, and what runs them."""
+        choice = self._choose(picture)
+        engine = self._runner(choice.kind).words(picture.pixels.dtype)
+        return replace(choice, engine=engine)
+
+    def _choose(self, picture: Picture) -> Choice:
         if self._is_given:
             return Choice("clean", "weights as given")
         if self._input != "auto":
@@ -78,3 +89,8 @@ class Upscalers:
             if kind not in self._made:
                 self._made[kind] = Upscaler(self.model, self.scale, input=kind, **self._options)
             return self._made[kind]
+
+    def _runner(self, kind: Kind) -> Runner:
+        if kind not in self._runners:
+            self._runners[kind] = runner(self.model, self.scale, kind, **engine_of(self._options))
+        return self._runners[kind]

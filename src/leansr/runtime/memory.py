@@ -17,6 +17,8 @@ _ROOM, _ROOM_OF_ONE = 1 << 30, 1 << 28
 _RUNTIME = 2.5
 # Bytes for each SR pixel of a tile beside the network: chroma, colour and rounding, measured there.
 _COLOUR = 60
+# The same of the native engine, which makes no planes: 3 to 22, by depth and alpha.
+NATIVE = 24
 
 
 def available() -> int | None:
@@ -42,6 +44,12 @@ def tile_side(wanted: int, halo: int, pixel_bytes: int, threads: int, free: int 
         room = min(room, free // 2)
     fits = math.isqrt(room // (threads * pixel_bytes)) - 2 * halo
     return max(_SMALLEST, min(fits, wanted))
+
+
+def band_pixels(wanted: int, calls: int, free: int | None) -> int:
+    """SR pixels of a band of the native engine, `wanted` if as many of `calls` at once fit."""
+    room = _ROOM if free is None else min(_ROOM, free // 2)
+    return min(wanted, room // (calls * NATIVE))
 
 
 def tile_bytes(features: int, scale: int) -> int:

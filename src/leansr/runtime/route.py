@@ -12,12 +12,12 @@ from leansr import zoo
 from leansr.errors import PictureError, UsageError
 from leansr.image.picture import Picture
 from leansr.runtime import files, memory
+from leansr.runtime.backend import Runner, engine_of, is_had, of_precision, onnx_of, runner
 from leansr.runtime.budget import Budget, Pick, cost_here
 from leansr.runtime.choice import INPUTS, Choice, Input, Upscalers, is_photo
 from leansr.runtime.manifest import sha256
 from leansr.runtime.onnx_session import OnnxSession
 from leansr.runtime.size import Factor, Wanted, fitted, sides_of, steps_for
-from leansr.runtime.upscaler import onnx_of
 from leansr.zoo.release import Kind, every_release, release_of, releases
 
 AUTO = "auto"
@@ -101,11 +101,15 @@ class Route:
             raise UsageError("--model auto and --weights exclude each other")
         if input not in INPUTS:
             raise UsageError(f"{input}: no such input; one of {', '.join(INPUTS)}")
+        model = of_precision(model, options.get("precision", "auto"), options.get("weights"))
         self.target, self.model, self.input, self.linear = target, model, input, linear
         self._options = options
         self._made: dict[tuple[str, int, Input], Upscalers] = {}
         self._lock = threading.Lock()
-        self._budget = None if budget is None else Budget(budget, cost_here(options))
+        self._known = [r for r in every_release() if is_had(r, **engine_of(options))]
+        self._budget = None
+        if budget is not None:
+            self._budget = Budget(budget, cost_here(options), self._known)
         self._scales: tuple[int, ...] = ()
         if budget is None:
             self._scales = self._scales_of(model)
@@ -118,9 +122,11 @@ class Route:
         weights = self._options.get("weights")
         if weights is not None:
             hashes = {"given": sha256(Path(weights))}
+            engines = {"given": self._runner(self.model, self._scales[0], "clean")}
         else:
-            used = [r for r in every_release() if self.model in (AUTO, r.variant)]
+            used = [r for r in self._known if self.model in (AUTO, r.variant)]
             hashes = {r.onnx.name: r.card["onnx"]["sha256"] for r in used}
+            engines = {r.onnx.stem: self._runner(r.variant, r.scale, r.kind) for r in used}
         return {
             "model": self.model,
             "weights": hashes,
@@ -128,7 +134,7 @@ class Route:
             "target": [type(self.target).__name__, str(self.target)],
             "budget": None if self._budget is None else self._budget.seconds,
             "linear": self.linear,
-            "backend": self._options.get("backend", "auto"),
+            "engines": {k: [e.backend, e.coarse, e.fine] for k, e in engines.items()},
             # Tiles change what a network makes that looks at the whole picture, and only that.
             "tile": self._options.get("tile") if self._is_global() else None,
         }
@@ -181,7 +187,7 @@ class Route:
             told.append(f"resized to {wide}x{high}")
         larger = replace(self._fit(larger, high, wide), jpeg_quality=picture.jpeg_quality)
         words = "; ".join([*told, choice.words])
-        return Enlarged(larger, model, steps, Choice(choice.kind, words), tuple(warned))
+        return Enlarged(larger, model, steps, replace(choice, words=words), tuple(warned))
 
     def _fit(self, picture: Picture, height: int, width: int) -> Picture:
         pixels = fitted(
@@ -249,6 +255,9 @@ class Route:
         scales = tuple(scale for name, scale in releases(kind) if name == model)
         # Where there are none, that is what the error says.
         return scales or (release_of(model, next_up, kind).scale,)
+
+    def _runner(self, model: str, scale: int, kind: Kind) -> Runner:
+        return runner(model, scale, kind, **engine_of(self._options))
 
     def _is_global(self) -> bool:
         return self.model in zoo.VARIANTS and zoo.VARIANTS[self.model].is_global

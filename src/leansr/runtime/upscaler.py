@@ -16,27 +16,33 @@ import numpy as np
 from leansr import zoo
 from leansr.errors import UsageError, WeightsError
 from leansr.image.alpha import REACH, bled
-from leansr.image.arrays import WHITE, Floats, Pixels, from_unit, to_unit
-from leansr.image.colour import grey_from_luma, grey_luma, rgb_from_ycbcr, ycbcr
-from leansr.image.resize import enlarge
+from leansr.image.arrays import WHITE, Floats, Pixels
 from leansr.image.strips.rows import Source, Window
 from leansr.runtime import memory
+from leansr.runtime.backend import (
+    Backend,
+    Numbers,
+    Precision,
+    Runner,
+    method_of,
+    of_precision,
+    runner,
+)
+from leansr.runtime.colours import through
 from leansr.runtime.flat import flat
 from leansr.runtime.native import NativeSession
 from leansr.runtime.onnx_session import OnnxSession
 from leansr.runtime.tiling import Span, spans, tiles
 from leansr.zoo.costs import costs
-from leansr.zoo.release import KINDS, Kind, release_of
-
-# auto is ONNX Runtime, which has every network.
-Backend = Literal["auto", "onnxruntime", "native"]
-BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime", "native")
+from leansr.zoo.release import KINDS, Kind
 
 # LR pixels a side: fastest of 96 to 512 for SESR-M5, whose halo then costs a seventh. Where the
 # halo is wide, a tile is so many times as wide: 512 for FMEN-S, a fifth faster than 256.
 AUTO_TILE, _TILE_BY_HALO = 256, 16
 # SR pixels of a row of tiles, at most where that leaves tiles of so many LR rows.
 _BAND, _LOWEST = 1 << 25, 32
+# The same of the native engine, whose rows are as wide as the picture: 4K is one of them.
+_NATIVE_BAND = 1 << 23
 # The support of the bicubic kernel that chroma goes up by.
 _CHROMA_HALO = 2
 # LR pixels around a tile of a network that looks at the whole picture. Twice as many change little
@@ -50,7 +56,7 @@ _TILED = (
 # The strides of ESA and of MDRN's branches: a convolution's 2 times a pooling's 3.
 _GRID = 6
 
-Network = Callable[[Floats], Floats]
+Session = OnnxSession | NativeSession
 
 
 @dataclass(frozen=True)
@@ -86,14 +92,16 @@ class _Started:
 class Upscaler:
     """A network made ready once, for any number of pictures.
 
-    `tile` is the side of the tiles in LR pixels, "auto", or "off" for the whole picture at once;
-    whichever it is, the result is the same to float rounding. But a network that looks at the whole
-    picture gets it whole by "auto"; tiles change its result a little, which `caution` then says.
-    `threads` is all cores if None. `input` says what the arrays are: "clean", or "photo" for those
-    that were compressed (not every model has weights for them). `weights` is an ONNX file of
-    `leansr export` in place of the released ones. The backend "native" runs SESR alone, several
-    times as fast, where it was built (docs/native.md). `at_once` is how many threads of the caller
-    call it at the same time: memory is planned for all of their tiles.
+    `backend` and `precision` say what runs it, in which numbers (`leansr.runtime.backend`): by
+    "auto" the native engine where it has the network, in bfloat16 for pictures of 8 bits where the
+    processor has that. "int8" takes the release of eight bits. `tile` is the side of the tiles in
+    LR pixels, "auto", or "off" for the whole picture at once; whichever it is, the result is the
+    same to a rounding of these numbers. But a network that looks at the whole picture gets it
+    whole by "auto"; tiles change its result a little, which `caution` then says. `threads` is all
+    cores if None. `input` says what the arrays are: "clean", or "photo" for those that were
+    compressed (not every model has weights for them). `weights` is an ONNX file of `leansr export`
+    in place of the released ones, which ONNX Runtime runs. `at_once` is how many threads of the
+    caller call it at the same time: memory is planned for all of their tiles.
     """
 
     def __init__(
@@ -102,15 +110,13 @@ class Upscaler:
         scale: int = 2,
         *,
         backend: Backend = "auto",
+        precision: Precision = "auto",
         threads: int | None = None,
         tile: int | Literal["auto", "off"] = "auto",
         input: Kind = "clean",
         weights: str | Path | None = None,
         at_once: int = 1,
     ) -> None:
-        variant = zoo.find(model, scale)
-        if backend not in BACKENDS:
-            raise UsageError(f"{backend}: no such backend; one of {', '.join(BACKENDS)}")
         if threads is not None and threads < 1:
             raise UsageError(f"threads are 1 or more, not {threads}")
         if at_once < 1:
@@ -119,16 +125,29 @@ class Upscaler:
             raise UsageError(f"a tile is auto, off or 1 pixel or more a side, not {tile}")
         if input not in KINDS:
             raise UsageError(f"{input}: pixels are one of {', '.join(KINDS)}; a file can be auto")
-        path = onnx_of(model, scale, input, weights)
-        self._threads = threads or available_cores()
+        model = of_precision(model, precision, weights)
+        variant = zoo.find(model, scale)
+        # What runs it, and in which numbers.
+        self.runner = chosen = runner(model, scale, input, backend, precision, weights)
+        threads = threads or available_cores()
         if variant.is_global and tile == "auto":
             tile = "off"
         # Tiles side by side, each on one thread, waste less than a tile's layers split in two:
-        # no waiting for each other after every layer (docs/decisions/004).
-        self._network = _session(backend, path, self._threads if tile == "off" else 1)
+        # no waiting for each other after every layer (docs/decisions/004). The engine's threads
+        # share the rows of a picture, through all layers.
+        is_native = chosen.backend == "native"
+        is_wide = tile == "off" or (is_native and tile == "auto")
+        inner = threads if is_wide else 1
+        if is_native and inner > 1:
+            # Callers take turns, each with all of them.
+            inner *= at_once
+        self._workers = 1 if is_wide else threads
+        self._network = self._fine = _session(chosen, chosen.coarse, inner)
+        if chosen.fine != chosen.coarse:
+            self._fine = _session(chosen, chosen.fine, inner)
         if (self._network.variant, self._network.scale) != (model, scale):
             found = f"{self._network.variant} x{self._network.scale}"
-            raise WeightsError(f"{path}: is {found}, not {model} x{scale}")
+            raise WeightsError(f"{chosen.path}: is {found}, not {model} x{scale}")
         # What there is to be told of the results, None if there is nothing.
         self.caution = None
         if self._network.halo is None and tile != "off":
@@ -138,15 +157,18 @@ class Upscaler:
         self._halo = max(halo, _CHROMA_HALO)
         self._grid_step = _GRID if self._network.halo is None else 1
         self.model, self.scale, self.colour = model, scale, variant.colour
-        features = costs()[model, scale].features
-        self._pixel_bytes = memory.tile_bytes(features, scale)
-        self._is_auto = tile == "auto"
-        if tile == "auto":
+        self._pixel_bytes = memory.tile_bytes(costs()[model, scale].features, scale)
+        if is_native:
+            self._pixel_bytes = memory.NATIVE * scale**2
+        free = memory.available()
+        self._band = _BAND if tile == "auto" else None
+        if tile == "auto" and is_native:
+            self._band = memory.band_pixels(_NATIVE_BAND, at_once, free)
+        elif tile == "auto":
             wanted = max(AUTO_TILE, _TILE_BY_HALO * self._halo)
-            tile = memory.tile_side(
-                wanted, self._halo, self._pixel_bytes, at_once * self._threads, memory.available()
-            )
-        self._tile: int | None = None if tile == "off" else tile
+            at_most = at_once * threads
+            tile = memory.tile_side(wanted, self._halo, self._pixel_bytes, at_most, free)
+        self._tile = tile if isinstance(tile, int) else None
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """`(H, W)`, `(H, W, 3)` or `(H, W, 4)` scaled up, of the same dtype.
@@ -170,11 +192,11 @@ class Upscaler:
         height, width, channels = source.height, source.width, window.channels
         rows, columns = self._grid(height, width)
         # Enough rows of tiles beside the one that is waited for to keep every thread busy.
-        ahead = -(-self._threads // len(columns))
+        ahead = -(-self._workers // len(columns))
         held = rows[: ahead + 2]
         self._check_memory(held, columns, channels * source.sample.pixels.itemsize)
         waiting: deque[_Started] = deque()
-        with _pool(self._threads) as pool:
+        with _pool(self._workers) as pool:
             for span in rows:
                 around = span.wider(_reach(channels), height)
                 pixels = window.rows(around.low, around.high)
@@ -192,10 +214,10 @@ class Upscaler:
         self._check_memory(rows, columns, pixels[0, 0].nbytes)
         result, works = self._works(_Part(pixels, 0, (height, width)), rows, columns)
         waiting: deque[Future[None]] = deque()
-        with _pool(self._threads) as pool:
+        with _pool(self._workers) as pool:
             for work in works:
                 # What is handed out is done before a program that is interrupted can end.
-                if len(waiting) == 2 * self._threads:
+                if len(waiting) == 2 * self._workers:
                     waiting.popleft().result()
                 waiting.append(pool.submit(work))
             for future in waiting:
@@ -206,9 +228,9 @@ class Upscaler:
         """Rows and columns of the tiles of a picture."""
         tile = self._tile or max(height, width)
         low = tile
-        if self._is_auto:
+        if self._band is not None:
             # Of the widest pictures a row of tiles would take too much memory.
-            low = min(tile, max(_LOWEST, _BAND // (width * self.scale**2)))
+            low = min(tile, max(_LOWEST, self._band // (width * self.scale**2)))
         rows, columns = (
             spans(side, part, self._halo, self._smallest, self._grid_step)
             for side, part in ((height, low), (width, tile))
@@ -222,7 +244,7 @@ class Upscaler:
 
         `pixel_bytes` is what a pixel of the picture takes.
         """
-        at_once = min(self._threads, len(rows) * len(columns))
+        at_once = min(self._workers, len(rows) * len(columns))
         seen = [max(span.high - span.low for span in side) for side in (rows, columns)]
         pixels = [side[-1].stop - side[0].start for side in (rows, columns)]
         work = at_once * math.prod(seen) * self._pixel_bytes
@@ -265,9 +287,7 @@ class Upscaler:
         """One tile `(H, W, C)`, its colour and its alpha each by their way."""
         channels = pixels.shape[2]
         colours = 3 if channels >= 3 else 1
-        unit = to_unit(pixels[..., :colours])
-        result = self._upscale_rgb(unit) if colours == 3 else self._upscale_grey(unit)
-        parts = [from_unit(result, pixels.dtype)]
+        parts = [self._larger(pixels[..., :colours])]
         if channels > colours:
             parts.append(self._upscale_alpha(pixels[..., colours:]))
         return np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
@@ -278,25 +298,18 @@ class Upscaler:
         nearest = alpha.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
         if np.ptp(alpha) == 0:
             return nearest
-        result = from_unit(self._upscale_grey(to_unit(alpha)), alpha.dtype)
         is_flat = flat(alpha[..., 0], self._halo)
         is_flat = is_flat.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
-        return np.where(is_flat[..., None], nearest, result)
+        return np.where(is_flat[..., None], nearest, self._larger(alpha))
 
-    def _upscale_rgb(self, rgb: Floats) -> Floats:
-        if self.colour == "rgb":
-            return self._run(rgb)
-        y, chroma = np.split(ycbcr(rgb), [1], axis=2)
-        return rgb_from_ycbcr(np.concatenate([self._run(y), enlarge(chroma, self.scale)], axis=2))
-
-    def _upscale_grey(self, grey: Floats) -> Floats:
-        """The first channel of `grey` as if it were RGB with three equal channels."""
-        grey = grey[..., :1]
-        if self.colour == "rgb":
-            rgb = self._upscale_rgb(np.repeat(grey, 3, axis=2))
-            mean: Floats = rgb.mean(axis=2, keepdims=True)
-            return mean
-        return grey_from_luma(self._run(grey_luma(grey)))
+    def _larger(self, pixels: Pixels) -> Pixels:
+        """Grey `(H, W, 1)` or RGB."""
+        network = self._network if pixels.dtype == np.uint8 else self._fine
+        if not isinstance(network, NativeSession):
+            return through(self._run, pixels, self.scale, self.colour)
+        if pixels.dtype == np.float64:
+            return network.picture(pixels.astype(np.float32)).astype(np.float64)
+        return network.picture(pixels)
 
     def _run(self, lr: Floats) -> Floats:
         """The network, on a picture continued by its edges to the smallest that it takes."""
@@ -308,26 +321,12 @@ class Upscaler:
         return sr[: height * self.scale, : width * self.scale]
 
 
-def onnx_of(model: str, scale: int, input: Kind, weights: str | Path | None) -> Path:
-    """The file `weights`, or the released one for pictures of the kind `input`.
-
-    UsageError if both are asked for, WeightsError if none is released.
-    """
-    if weights is None:
-        return release_of(model, scale, input).onnx
-    if input == "photo":
-        raise UsageError(
-            f"{weights}: --weights and --input photo exclude each other: photo weights are "
-            f"released ones"
-        )
-    return Path(weights)
-
-
-def _session(backend: Backend, onnx: Path, threads: int) -> OnnxSession | NativeSession:
-    """The network of a release, whose tensors lie beside its ONNX file."""
-    if backend == "native":
-        return NativeSession(onnx.with_suffix(".safetensors"), threads)
-    return OnnxSession(onnx, threads)
+def _session(runner: Runner, numbers: Numbers, threads: int) -> Session:
+    if runner.backend == "onnxruntime":
+        return OnnxSession(runner.path, threads)
+    method = method_of(numbers)
+    assert method is not None, f"{runner} was made for this processor"
+    return NativeSession(runner.path, threads, method=method)
 
 
 @contextmanager

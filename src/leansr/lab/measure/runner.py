@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from leansr.lab.measure.contender import Contender
+from leansr.lab.measure.contender import NATIVE, Contender
 from leansr.lab.measure.machine import resident_mib
 
 if TYPE_CHECKING:
     from leansr.lab.nets.network import Network
+    from leansr.runtime.backend import Runner
 
 Run = Callable[[], object]
 
@@ -46,6 +47,8 @@ def ready(contender: Contender, lr: tuple[int, int], threads: int, onnx: str | N
     if contender.backend == "onnxruntime":
         assert onnx is not None
         return _onnxruntime(onnx, shape, threads)
+    if contender.backend in NATIVE:
+        return _native(contender.native(), lr, threads)
     return _torch(contender, shape, threads)
 
 
@@ -74,6 +77,19 @@ def _onnxruntime(path: str, shape: tuple[int, ...], threads: int) -> Run:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     lr = np.random.default_rng(0).random(shape, np.float32)
     return lambda: session.run(["sr"], {"lr": lr})
+
+
+def _native(found: "Runner", lr: tuple[int, int], threads: int) -> Run:
+    import numpy as np
+
+    from leansr.runtime.backend import method_of
+    from leansr.runtime.native import NativeSession
+
+    method = method_of(found.fine)
+    assert method is not None, f"{found} was made for this processor"
+    session = NativeSession(found.path, threads, method=method)
+    luma = np.random.default_rng(0).random((*lr, 1), np.float32)
+    return lambda: session(luma)
 
 
 def _torch(contender: Contender, shape: tuple[int, ...], threads: int) -> Run:

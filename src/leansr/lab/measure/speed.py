@@ -16,7 +16,7 @@ import torch
 from leansr.errors import UsageError
 from leansr.lab.export.onnx_graph import to_onnx
 from leansr.lab.measure.complexity import complexity
-from leansr.lab.measure.contender import Backend, Contender, Dtype, Form
+from leansr.lab.measure.contender import NATIVE, Backend, Contender, Dtype, Form
 from leansr.lab.measure.machine import Machine, load, machine
 from leansr.lab.measure.runner import network_of
 from leansr.lab.measure.worker import Turn, Worker, started
@@ -177,12 +177,14 @@ def _row(
     least, q1, median, q3 = np.percentile(seconds, (0, 25, 50, 75)).tolist()
     shape = (1, contender.row.channels, *lr)
     multi_adds = complexity(network_of(contender), shape).multi_adds
-    is_released = contender.backend == "onnxruntime" and _released(contender) is not None
+    is_released = contender.backend in NATIVE
+    if contender.backend == "onnxruntime":
+        is_released = _released(contender) is not None
     return Row(
         variant=contender.variant,
         form=contender.form,
         backend=contender.backend,
-        dtype=contender.row.dtype if contender.backend == "onnxruntime" else contender.dtype,
+        dtype=contender.runs_in,
         weights="released" if is_released else "random",
         threads=threads,
         median_ms=1000 * median,

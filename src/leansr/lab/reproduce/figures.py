@@ -129,7 +129,11 @@ def _front(paper: str, cost: Cost) -> Figure:
 def _sheet(have: AtHand) -> Figure:
     hr = _picture(have)
     patch = _busiest(hr)
-    methods = {name: Upscaler(name, SCALE) for name, scale in releases() if scale == SCALE}
+    methods = {
+        name: Upscaler(name, SCALE, backend="onnxruntime")
+        for name, scale in releases()
+        if scale == SCALE
+    }
     for (name, scale), path in have.weights.items():
         if scale == SCALE:
             methods[name] = upscaler_of(path, name, scale)

@@ -119,7 +119,7 @@ def _at_hand(
     for scale in {scale for name, scale in wanted if name == "bicubic"}:
         found["bicubic", scale] = "bicubic", partial(_bicubic, scale)
     for key in releases().keys() & wanted:
-        found[key] = "released weights", partial(Upscaler, *key)
+        found[key] = "released weights", partial(Upscaler, *key, backend="onnxruntime")
     for key in own.keys() & wanted:
         found[key] = _label(own[key]), partial(upscaler_of, own[key], *key)
     return found
