@@ -26,8 +26,8 @@ using namespace leansr;
 
 // Rows of a band at most: what strips keep beside them grows with it.
 constexpr int kTallest = 1024;
-// Rows of a band at least, per row that it computes twice.
-constexpr int kRowsPerHalo = 8;
+// Rows of a band at least, per row of the halo, which it computes twice.
+constexpr int kRowsPerHalo = 24;
 
 // A forked process has a session's memory, and none of its threads.
 long process() {
@@ -71,19 +71,23 @@ struct Session {
   std::vector<std::unique_ptr<Band>> bands;  // not in use
 };
 
+int groups_of(int height) { return (height + kMaxGroup - 1) / kMaxGroup; }
+
 int bands_of(const Session& session, int height) {
   const int tall = (height + kTallest - 1) / kTallest;
   if (session.threads == 1) return tall;
   const int shortest = kRowsPerHalo * (session.network.shape.blocks + 4);
   const int fine = height / shortest / session.threads * session.threads;
   const int wanted = std::min(std::max(fine, session.threads), 4 * session.threads);
-  return std::min(std::max(tall, wanted), height);
+  return std::min(std::max(tall, wanted), groups_of(height));
 }
 
 // False if there is no memory.
 bool run(Session& session, const Picture& picture) {
   const int bands = bands_of(session, picture.height);
-  const auto start = [&](int i) { return int(long(picture.height) * i / bands); };
+  const auto start = [&](int i) {
+    return std::min(picture.height, int(long(groups_of(picture.height)) * i / bands) * kMaxGroup);
+  };
   std::atomic<bool> is_whole{true};
   const auto work = [&](int i) {
     try {

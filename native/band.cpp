@@ -58,11 +58,7 @@ Band::Band(const Network& network, const Kernels& kernels, size_t cache)
 
 void Band::run(const Picture& picture, int top, int bottom) {
   picture_ = picture;
-  for (int layer = 0; layer <= blocks_ + 1; layer++) {
-    const int halo = shift(blocks_ + 1) - shift(layer);
-    tops_[layer] = std::max(0, top - halo);
-    bottoms_[layer] = std::min(picture.height, bottom + halo);
-  }
+  reach(top, bottom);
   if (picture.width > strip_) {
     for (size_t i = 0; i < rings_.size(); i++) {
       Ring& ring = rings_[i];
@@ -74,6 +70,25 @@ void Band::run(const Picture& picture, int top, int bottom) {
   for (int from = 0; from < picture.width; from += strip_) {
     place(from, from + strip_);
     for (int row = top; row < bottom; row++) last(row);
+  }
+}
+
+// The rows of every layer that a band is made of.
+//
+// A group of rows is rounded as one. So that a picture does not depend on its bands, groups begin
+// at the same rows in all of them and are whole, though a band may not need all of their rows. A
+// layer's groups begin a row above those of its reader: then none is in vain at a band's top.
+void Band::reach(int top, int bottom) {
+  const int height = picture_.height;
+  tops_[blocks_ + 1] = top;
+  bottoms_[blocks_ + 1] = bottom;
+  for (int layer = blocks_; layer >= 0; layer--) {
+    const int radius = shift(layer + 1) - shift(layer), group = layer > 0 ? group_ : 1;
+    const int first = top - (shift(blocks_ + 1) - shift(layer));
+    const int needed = bottoms_[layer + 1] + radius - first;
+    bottoms_[layer] = std::min(height, first + rounded_up(needed, group));
+    // Groups above the picture are not made.
+    tops_[layer] = first + std::max(0, -first / group * group);
   }
 }
 

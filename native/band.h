@@ -17,7 +17,7 @@ class Band {
   // Strips are as wide as fits `cache` bytes.
   Band(const Network& network, const Kernels& kernels, size_t cache);
 
-  // Makes rows [top, bottom), in LR pixels, of the picture.
+  // Makes rows [top, bottom), in LR pixels, of the picture; `top` is a multiple of kMaxGroup.
   void run(const Picture& picture, int top, int bottom);
 
  private:
@@ -29,10 +29,12 @@ class Band {
     Floats lines{}, saved{}, nothing{};  // nothing: a line outside of the picture
 
     long pitch() const { return span * parts; }
-    float* line(int row) { return lines.data() + row % rows * pitch(); }
+    // Rows may begin in a group above the picture.
+    float* line(int row) { return lines.data() + (row + rows) % rows * pitch(); }
   };
 
   int shift(int layer) const { return layer > blocks_ ? blocks_ + 2 : layer; }
+  void reach(int top, int bottom);
   void place(int from, int to);
   void begin(Ring& ring, int layer, int row);
   void end(Ring& ring, int layer, int row);

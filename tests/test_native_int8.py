@@ -226,8 +226,6 @@ def test_releases_are_nearer_to_the_floats_than_in_onnx_runtime(release, photo):
 @pytest.mark.parametrize("benchmark", ["Set5", "Set14"])
 def test_eight_bits_cost_a_twentieth_of_a_decibel(shared_data, release, benchmark):
     scale = release.scale
-    if (benchmark, scale) == ("Set14", 4):
-        pytest.skip("the x4 weights lose more than that in any runtime (docs/native.md)")
     floats = release_of(release.variant.removesuffix("-int8"), scale)
     sessions = [NativeSession(floats.tensors, 1), NativeSession(release.tensors, 1, method="int8")]
     psnr = []

@@ -14,10 +14,13 @@ from leansr import Upscaler, zoo
 from leansr.errors import UsageError, WeightsError
 from leansr.image.arrays import from_unit
 from leansr.image.picture import MODES, Picture
+from leansr.image.quality import planes, psnr
 from leansr.image.strips.rows import Whole
 from leansr.runtime import memory, upscaler
 from leansr.runtime.backend import is_had, method_of, of_precision, runner
+from leansr.runtime.benchmarks import open_folder
 from leansr.runtime.choice import Upscalers
+from leansr.runtime.evaluate import read_pair
 from leansr.runtime.native_library import is_built
 from leansr.runtime.route import Route
 from leansr.runtime.size import wanted
@@ -29,6 +32,11 @@ needs_engine = pytest.mark.skipif(not is_built(), reason="the native engine was 
 AUTO = ("bfloat16" if HAS["bfloat16"] else "float32"), "float32"
 
 
+def is_sesr_in_floats(release):
+    variant = zoo.find(release.variant, release.scale)
+    return variant.family == "sesr" and variant.dtype != "int8"
+
+
 @needs_engine
 @settings(max_examples=25)
 @given(
@@ -38,23 +46,26 @@ AUTO = ("bfloat16" if HAS["bfloat16"] else "float32"), "float32"
     tile=st.integers(16, 60),
     threads=st.integers(1, 3),
     scale=st.sampled_from([2, 4]),
+    precision=st.sampled_from(["fp32", *(["bf16"] * HAS["bfloat16"]), *(["int8"] * HAS["int8"])]),
     seed=st.integers(0, 99),
 )
-def test_tiles_and_threads_change_a_rounding_alone(
-    height, width, channels, tile, threads, scale, seed
+def test_tiles_and_threads_change_nothing(
+    height, width, channels, tile, threads, scale, precision, seed
 ):
-    pixels = np.random.default_rng(seed).random((height, width, channels), np.float32)
-    whole = Upscaler("sesr-m3", scale, backend="native", threads=1)(pixels)
-    tiled = Upscaler("sesr-m3", scale, backend="native", tile=tile, threads=threads)(pixels)
-    assert whole.shape == (height * scale, width * scale, channels)
-    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+    """Whole groups of rows are rounded as one, wherever a part of a picture begins and ends."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+    one, other = (
+        Upscaler("sesr-m5", scale, backend="native", precision=precision, **options)
+        for options in ({"threads": 1}, {"tile": tile, "threads": threads})
+    )
+    assert one(pixels).shape == (height * scale, width * scale, channels)
+    np.testing.assert_array_equal(other(pixels), one(pixels))
 
 
 @needs_engine
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("mode", MODES)
 def test_bands_are_the_picture(photo, monkeypatch, mode, dtype):
-    """Exactly, in bfloat16 too: the same rows are run at once either way."""
     monkeypatch.setattr(upscaler, "_NATIVE_BAND", 90 * 40 * 4)
     unit = np.dstack([photo, photo[::-1, ::-1, :1]])[:133, :90] / 255
     pixels = from_unit(
@@ -67,11 +78,11 @@ def test_bands_are_the_picture(photo, monkeypatch, mode, dtype):
 
 
 @needs_engine
-def test_a_picture_at_once_is_the_same_in_rows_to_a_rounding(photo, monkeypatch):
+def test_a_picture_at_once_is_the_same_in_rows(photo, monkeypatch):
     pixels = photo[:133, :90] / np.float32(255)
     whole = Upscaler("sesr-m11", backend="native")(pixels)
     monkeypatch.setattr(upscaler, "_NATIVE_BAND", 90 * 40 * 4)
-    np.testing.assert_allclose(Upscaler("sesr-m11", backend="native")(pixels), whole, atol=1e-5)
+    np.testing.assert_array_equal(Upscaler("sesr-m11", backend="native")(pixels), whole)
 
 
 @needs_engine
@@ -87,11 +98,11 @@ def test_floats_of_64_bits_come_back(photo):
 def test_what_memory_allows(photo, monkeypatch):
     """Bands get lower; where there is hardly any, it is said what to do."""
     pixels = np.tile(photo, (2, 2, 1))
-    expected = Upscaler("sesr-m3", precision="fp32", backend="native")(pixels).astype(int)
+    expected = Upscaler("sesr-m3", precision="fp32", backend="native")(pixels)
     monkeypatch.setattr(memory, "available", lambda: 64 << 20)
     tight = Upscaler("sesr-m3", precision="fp32", backend="native")
     assert tight._band == (32 << 20) // memory.NATIVE < pixels.size // 3 * 4
-    assert np.abs(tight(pixels) - expected).max() <= 1
+    np.testing.assert_array_equal(tight(pixels), expected)
     monkeypatch.setattr(memory, "available", lambda: 1 << 20)
     with pytest.raises(MemoryError, match="use --tile N"):
         tight(pixels)
@@ -145,6 +156,29 @@ def test_precisions_of_pictures(photo):
         assert apart.mean() < 0.5 / 255
     else:
         np.testing.assert_array_equal(auto(pixels), floats(pixels))
+
+
+@needs_engine
+@pytest.mark.skipif(not HAS["bfloat16"], reason="this processor has no bfloat16")
+@pytest.mark.shared_data
+@pytest.mark.parametrize("benchmark", ["Set5", "Set14"])
+@pytest.mark.parametrize(
+    "release", [r for r in every_release() if is_sesr_in_floats(r)], ids=lambda r: r.onnx.stem
+)
+def test_bfloat16_costs_a_hundredth_of_a_decibel(shared_data, release, benchmark):
+    """Which is what auto may cost; a release that loses more is none."""
+    scale = release.scale
+    pairs = open_folder(shared_data / "benchmarks" / benchmark / f"x{scale}", scale).pairs
+    options = {"backend": "native", "input": release.kind}
+    psnrs = []
+    for precision in ("fp32", "bf16"):
+        upscale = Upscaler(release.variant, scale, precision=precision, **options)
+        of_pictures = []
+        for pair in pairs:
+            hr, lr = read_pair(pair, scale)
+            of_pictures.append(psnr(*(planes(p, "y", scale) for p in (upscale(lr), hr))))
+        psnrs.append(np.mean(of_pictures))
+    assert psnrs[1] > psnrs[0] - 0.01
 
 
 @pytest.mark.parametrize("backend", ["auto", "onnxruntime"])

@@ -92,7 +92,7 @@ bool makes_pictures(std::mt19937& random) {
   };
   const leansr::Shape shape{16, pick(1, 3), 2 * pick(1, 2), pick(0, 1) == 1};
   std::normal_distribution<float> normal(0, 1 / std::sqrt(9.0f * shape.channels));
-  std::vector<float> tensors(leansr::tensor_floats(shape));
+  std::vector<float> tensors(leansr::tensor_floats(shape, leansr::kDirect));
   for (float& value : tensors) value = normal(random);
   const int height = pick(1, 14), width = pick(0, 1) ? pick(1, 12) : pick(40, 130);
   const int scale = shape.scale, depth = pick(0, 2), channels = 1 + 2 * pick(0, 1);

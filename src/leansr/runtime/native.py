@@ -27,12 +27,17 @@ class NativeSession:
     """A network `(H, W, 1)` float32 in [0, 1] to `(scale * H, scale * W, 1)`, not clipped.
 
     `path` is the tensor file of a release: a SESR's deploy form. `threads` share the rows of a
-    picture. `halo` is how many LR pixels around an output pixel's own it depends on. `method`
+    picture. `halo` is how many LR pixels around an output pixel's own it depends on. A part of a
+    picture's rows has the values of the whole to the last bit, but for `row_halo` rows at either
+    end, if it begins at a multiple of `row_grid`. `method`
     "bf16" is faster and as good to the eye, and "int8" runs the releases of eight bits, and those
     alone, where `methods(isa)` has them (docs/native.md). Raises UsageError where the engine is not
     built or does not know the network, `isa` or `method`, WeightsError for a file that is not what
     it says.
     """
+
+    # A picture's rows are rounded by groups of so many (native/kernels.h).
+    row_grid = 4
 
     def __init__(
         self, path: Path, threads: int, *, isa: str | None = None, method: Method = "winograd"
@@ -55,6 +60,8 @@ class NativeSession:
             arguments.get("input_residual", True),
         )
         self.halo = shape.halo
+        # Below, every layer has three whole rows less than the one before it (native/band.cpp).
+        self.row_halo = 3 * shape.halo
         in_order = levels_in_order if method == "int8" else _in_order
         self._engine = Engine(shape, in_order(file, shape, path), threads, isa=isa, method=method)
 

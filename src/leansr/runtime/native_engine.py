@@ -66,9 +66,9 @@ class Engine:
     `values` are the tensors of `shape.tensors(method)` one after another; the slopes of ReLU are 0.
     `threads` share the rows of a picture. `isa` is one of `instruction_sets()`, the fastest if
     None, and `method` one of `methods(isa)`. `cache` is how many bytes of lines a thread works in,
-    0 for a share of the processor's second level; on it and on `threads` the result depends by
-    rounding alone. Several Python threads may call one engine. UsageError where none is built, or
-    for an unknown `isa` or `method`.
+    0 for a share of the processor's second level; on it the result depends by rounding alone, on
+    `threads` not at all. Several Python threads may call one engine. UsageError where none is
+    built, or for an unknown `isa` or `method`.
     """
 
     def __init__(

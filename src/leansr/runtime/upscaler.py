@@ -96,12 +96,13 @@ class Upscaler:
     "auto" the native engine where it has the network, in bfloat16 for pictures of 8 bits where the
     processor has that. "int8" takes the release of eight bits. `tile` is the side of the tiles in
     LR pixels, "auto", or "off" for the whole picture at once; whichever it is, the result is the
-    same to a rounding of these numbers. But a network that looks at the whole picture gets it
-    whole by "auto"; tiles change its result a little, which `caution` then says. `threads` is all
-    cores if None. `input` says what the arrays are: "clean", or "photo" for those that were
-    compressed (not every model has weights for them). `weights` is an ONNX file of `leansr export`
-    in place of the released ones, which ONNX Runtime runs. `at_once` is how many threads of the
-    caller call it at the same time: memory is planned for all of their tiles.
+    same to float rounding, and that of the engine, whose tiles are as wide as the picture, to the
+    last bit. But a network that looks at the whole picture gets it whole by "auto"; tiles change
+    its result a little, which `caution` then says. `threads` is all cores if None. `input` says
+    what the arrays are: "clean", or "photo" for those that were compressed (not every model has
+    weights for them). `weights` is an ONNX file of `leansr export` in place of the released ones,
+    which ONNX Runtime runs. `at_once` is how many threads of the caller call it at the same time:
+    memory is planned for all of their tiles.
     """
 
     def __init__(
@@ -136,12 +137,12 @@ class Upscaler:
         # no waiting for each other after every layer (docs/decisions/004). The engine's threads
         # share the rows of a picture, through all layers.
         is_native = chosen.backend == "native"
-        is_wide = tile == "off" or (is_native and tile == "auto")
-        inner = threads if is_wide else 1
+        is_whole = tile == "off" or is_native
+        inner = threads if is_whole else 1
         if is_native and inner > 1:
             # Callers take turns, each with all of them.
             inner *= at_once
-        self._workers = 1 if is_wide else threads
+        self._workers = 1 if is_whole else threads
         self._network = self._fine = _session(chosen, chosen.coarse, inner)
         if chosen.fine != chosen.coarse:
             self._fine = _session(chosen, chosen.fine, inner)
@@ -154,8 +155,11 @@ class Upscaler:
             self.caution = f"{model} {_TILED}"
         self._smallest = variant.smallest
         halo = _OVERLAP if self._network.halo is None else self._network.halo
-        self._halo = max(halo, _CHROMA_HALO)
+        self._halo = self._row_halo = max(halo, _CHROMA_HALO)
         self._grid_step = _GRID if self._network.halo is None else 1
+        self._is_wide = is_native
+        if isinstance(self._network, NativeSession):
+            self._row_halo, self._grid_step = self._network.row_halo, self._network.row_grid
         self.model, self.scale, self.colour = model, scale, variant.colour
         self._pixel_bytes = memory.tile_bytes(costs()[model, scale].features, scale)
         if is_native:
@@ -231,11 +235,9 @@ class Upscaler:
         if self._band is not None:
             # Of the widest pictures a row of tiles would take too much memory.
             low = min(tile, max(_LOWEST, self._band // (width * self.scale**2)))
-        rows, columns = (
-            spans(side, part, self._halo, self._smallest, self._grid_step)
-            for side, part in ((height, low), (width, tile))
-        )
-        return rows, columns
+        across = width if self._is_wide else tile
+        rows = spans(height, low, self._row_halo, self._smallest, self._grid_step)
+        return rows, spans(width, across, self._halo, self._smallest, self._grid_step)
 
     def _check_memory(
         self, rows: Sequence[Span], columns: Sequence[Span], pixel_bytes: int
