@@ -47,9 +47,7 @@ def to_onnx(network: nn.Module, variant: Variant, scale: int) -> onnx.ModelProto
     """
     if not is_deployed(network):
         raise ExportError(f"{variant.name}: is in its training form; export network.deploy()")
-    model = traced(
-        with_split_prelu(with_whole_prelu(network)), variant.channels, variant.smallest
-    )
+    model = traced(with_split_prelu(with_whole_prelu(network)), variant.channels, variant.smallest)
     facts = {
         "schema": 1,
         "variant": variant.name,

@@ -60,7 +60,8 @@ def trace(network: nn.Module, shape: tuple[int, int, int, int]) -> Trace:
 
     Nothing is computed and no memory is taken, whatever the size: the tensors have no data.
     """
-    network = copy.deepcopy(network).to("meta")
+    if any(not t.is_meta for t in (*network.parameters(), *network.buffers())):
+        network = copy.deepcopy(network).to("meta")
     recorder = _Recorder(network)
     lr = torch.empty(shape, device="meta")
     with torch.no_grad(), recorder.modules_watched(), recorder:
