@@ -22,14 +22,21 @@ COUNT = 32
 COMMAND = [sys.executable, "-m", "leansr", "upscale"]
 
 
-@pytest.fixture
-def source(tmp_path, photo):
-    folder = tmp_path / "in"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def source(tmp_path_factory, photo):
+    folder = tmp_path_factory.mktemp("in")
     for i in range(COUNT):
         crop = photo[i * 8 : i * 8 + 200, i * 4 : i * 4 + 300]
         Image.fromarray(crop).save(folder / f"{i:02}.{('png', 'jpg', 'webp')[i % 3]}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def whole(source, tmp_path_factory):
+    """What a batch gives that nobody ends."""
+    folder = tmp_path_factory.mktemp("whole")
+    subprocess.run([*COMMAND, str(source), "-o", str(folder)], check=True, capture_output=True)
+    return finished(folder)
 
 
 def start(source, out, *options):
@@ -67,9 +74,8 @@ def end_after(process, lines, delay, number):
 
 
 @pytest.mark.parametrize("options", [[], ["--jobs", "2"]], ids=["one", "two at once"])
-def test_killed_at_random_moments(source, tmp_path, options):
-    out, whole = tmp_path / "out", tmp_path / "whole"
-    subprocess.run([*COMMAND, str(source), "-o", str(whole)], check=True, capture_output=True)
+def test_killed_at_random_moments(source, whole, tmp_path, options):
+    out = tmp_path / "out"
     chance = random.Random(8)
     for _ in range(6):
         process = start(source, out, "--resume", *options)
@@ -83,9 +89,10 @@ def test_killed_at_random_moments(source, tmp_path, options):
         text=True,
     )
     assert " skipped (" in done.stderr
-    for name, pixels in finished(whole).items():
-        np.testing.assert_array_equal(finished(out)[name], pixels)
-    assert len(finished(out)) == COUNT
+    found = finished(out)
+    assert len(found) == COUNT
+    for name, pixels in whole.items():
+        np.testing.assert_array_equal(found[name], pixels)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Tiled output equals the whole picture's, for every release with a finite receptive field."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,6 +28,11 @@ def picture(height, width, channels, seed):
     return pixels
 
 
+@cache
+def untiled(variant, scale):
+    return Upscaler(variant, scale, backend="onnxruntime", tile="off", threads=1)
+
+
 @pytest.mark.parametrize(("variant", "scale"), FINITE)
 @settings(max_examples=25)
 @given(
@@ -35,14 +42,14 @@ def picture(height, width, channels, seed):
     seed=st.integers(0, 99),
 )
 def test_tiled_equals_whole(variant, scale, draw, tile, channels, seed):
-    halo = Upscaler(variant, scale, tile="off", threads=1)._halo
+    halo = untiled(variant, scale)._halo
     # Beyond the halo there is more of the picture; where it is wide, that takes too long.
     sides = st.integers(1, max(60, min(4 * halo, 80)))
     height, width = draw.draw(sides), draw.draw(sides)
     pixels = picture(height, width, channels, seed)
     # Tiles of a pixel in small pictures alone: each runs the network on a halo of its own.
     tile = max(tile, max(height, width) // 3)
-    whole = Upscaler(variant, scale, backend="onnxruntime", tile="off", threads=1)(pixels)
+    whole = untiled(variant, scale)(pixels)
     tiled = Upscaler(variant, scale, backend="onnxruntime", tile=tile, threads=1)(pixels)
     assert whole.shape == (height * scale, width * scale, channels)
     np.testing.assert_allclose(tiled, whole, atol=1e-6)

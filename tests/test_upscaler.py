@@ -172,6 +172,8 @@ def test_interrupted_from_python():
     program = """
 import concurrent.futures.thread as pool, os, signal, numpy
 from leansr import Upscaler
+# A suite that runs in the background of a shell has it ignored, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 upscaler = Upscaler(backend="onnxruntime", threads=1)
 network, runs = upscaler._network, []
 def counted(lr):

@@ -13,6 +13,7 @@ from leansr import cli, zoo
 from leansr.lab import papers
 from leansr.lab.measure.complexity import lr_size
 from leansr.lab.measure.ternary import mean_shifts, operations
+from leansr.lab.measure.trace import trace
 from leansr.lab.nets import build
 from leansr.lab.nets.rcan import ChannelAttention
 from leansr.lab.quantize.ternary import Ternary
@@ -65,14 +66,15 @@ def test_table_5_is_what_the_built_network_costs(row):
     name, scale, rank = row["variant"], int(row["scale"]), int(row["rank"])
     shape = (1, 3, *lr_size(scale))
     deployed = on_meta(name, scale).deploy()
-    found = operations(deployed, shape)
+    run = trace(deployed, shape)
+    found = operations(run)
     multiplications, additions = by_formula("rcan-bl", scale, rank)
     attention = attention_products("rcan-bl")
     assert found.multiplications == multiplications + attention
     assert found.additions == additions + attention
     # EDSR's mean shifts: 9 at each LR and each HR pixel.
     shifts = 9 * shape[2] * shape[3] * (1 + scale**2)
-    assert mean_shifts(shape, deployed) == shifts
+    assert mean_shifts(shape, run) == shifts
     base = shifts + attention
     base += sum(i * o * k**2 * pixels for i, o, k, pixels in convolutions("rcan-bl", scale))
     for column, count in (("mult", found.multiplications), ("add", found.additions)):
@@ -92,7 +94,7 @@ def test_groups_save_additions_alone(groups):
     with torch.device("meta"):
         network = Ternary(of="rcan-bl", rank=2, scale=2, groups=groups)
     shape, attention = (1, 3, *lr_size(2)), attention_products("rcan-bl")
-    found = operations(network.deploy(), shape)
+    found = operations(trace(network.deploy(), shape))
     multiplications, additions = by_formula("rcan-bl", 2, 2, groups)
     assert found.multiplications == multiplications + attention
     assert found.additions == additions + attention
@@ -103,7 +105,7 @@ def test_groups_save_additions_alone(groups):
 @pytest.mark.parametrize("of", ["rcan-bl", "sesr-m5", "fsrcnn"])
 def test_a_float_network_adds_as_often_as_it_multiplies(of):
     variant = zoo.find(of, 2)
-    found = operations(build(variant, 2).deploy(), (1, variant.channels, *lr_size(2)))
+    found = operations(trace(build(variant, 2).deploy(), (1, variant.channels, *lr_size(2))))
     assert found.multiplications == found.additions == costs()[of, 2].multi_adds
 
 

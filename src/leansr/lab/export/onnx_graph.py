@@ -47,7 +47,7 @@ def to_onnx(network: nn.Module, variant: Variant, scale: int) -> onnx.ModelProto
     """
     if not is_deployed(network):
         raise ExportError(f"{variant.name}: is in its training form; export network.deploy()")
-    model = traced(with_split_prelu(with_whole_prelu(network)), variant.channels)
+    model = traced(with_split_prelu(with_whole_prelu(network)), variant.channels, variant.smallest)
     facts = {
         "schema": 1,
         "variant": variant.name,
@@ -76,9 +76,11 @@ def with_split_prelu(network: nn.Module) -> nn.Module:
     return replaced(network, lambda m: SplitPReLU(m) if isinstance(m, nn.PReLU) else None)
 
 
-def traced(network: nn.Module, channels: int) -> onnx.ModelProto:
+def traced(network: nn.Module, channels: int, smallest: int = 1) -> onnx.ModelProto:
     """The bare graph of `network`, without stack traces or paths of this machine."""
     example = torch.zeros(1, channels, 24, 32)
+    # Stated, it need not be found out, which takes the exporter a second attempt.
+    sides = {2: Dim("height", min=smallest), 3: Dim("width", min=smallest)}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter's own internals warn of what they use of torch.
@@ -87,7 +89,7 @@ def traced(network: nn.Module, channels: int) -> onnx.ModelProto:
             network,
             (example,),
             dynamo=True,
-            dynamic_shapes={"lr": {2: Dim("height"), 3: Dim("width")}},
+            dynamic_shapes={"lr": sides},
             input_names=["lr"],
             output_names=["sr"],
             external_data=False,

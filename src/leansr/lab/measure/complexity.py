@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from leansr.errors import MeasureError
-from leansr.lab.measure.trace import Step, trace
+from leansr.lab.measure.trace import Step, Trace, trace
 
 # pure: multiply-accumulates of convolutions and matrix products, and nothing else.
 # thop: pure, one for each output of a biased convolution, one for each input of adaptive pooling
@@ -55,11 +55,15 @@ def complexity(
 
     Raises MeasureError for an operation that is not known, for it may be what costs most.
     """
-    steps = trace(network, shape).steps
+    return counted(network, trace(network, shape), convention)
+
+
+def counted(network: nn.Module, run: Trace, convention: Convention = "pure") -> Complexity:
+    """`complexity` of a network that has been traced."""
     multi_adds: dict[str, int] = {}
     activations: dict[str, int] = {}
     convs = 0
-    for step in steps:
+    for step in run.steps:
         name = step.module
         multi_adds[name] = multi_adds.get(name, 0) + multiply_accumulates(step)
         multi_adds[name] += _extra(step, convention)

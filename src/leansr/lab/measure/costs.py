@@ -6,8 +6,9 @@ from importlib import resources
 from pathlib import Path
 
 from leansr import zoo
-from leansr.lab.measure.complexity import complexity, lr_size
-from leansr.lab.measure.memory import peak_memory
+from leansr.lab.measure.complexity import counted, lr_size
+from leansr.lab.measure.memory import peak_of
+from leansr.lab.measure.trace import trace
 from leansr.lab.nets import build
 from leansr.zoo.costs import Cost
 from leansr.zoo.variant import Variant
@@ -16,11 +17,12 @@ from leansr.zoo.variant import Variant
 def cost(variant: Variant, scale: int) -> Cost:
     """The cost of the deploy form, counted now."""
     shape = (1, variant.channels, *lr_size(scale))
-    network = build(variant, scale).to("meta")  # shapes are all that is asked for
-    deployed = network.deploy()
-    counted = complexity(deployed, shape)
-    features = round(peak_memory(deployed, shape).features / math.prod(shape[2:]))
-    return Cost(counted.params, counted.conv_weights, counted.multi_adds, features)
+    # Shapes are all that is asked for; but what is collapsed is faster where it has values.
+    network = build(variant, scale).deploy().to("meta")
+    run = trace(network, shape)
+    found = counted(network, run)
+    features = round(peak_of(run).features / math.prod(shape[2:]))
+    return Cost(found.params, found.conv_weights, found.multi_adds, features)
 
 
 def table() -> str:

@@ -61,7 +61,11 @@ def peak_memory(
     lives on. With `in_place`, an activation writes over its input where nothing else reads that.
     The workspace of convolutions is not counted. Views share the memory of what they view.
     """
-    run = trace(network, shape)
+    return peak_of(trace(network, shape), in_place)
+
+
+def peak_of(run: Trace, in_place: bool = False) -> Peak:
+    """`peak_memory` of a network that has been traced."""
     if in_place:
         run = _with_activations_in_place(run)
     last = _last_of(run)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from leansr.errors import MeasureError
-from leansr.lab.measure.complexity import complexity
+from leansr.lab.measure.complexity import counted
 from leansr.lab.measure.trace import Step, Trace, Value, trace
 
 SHUFFLE = "aten.pixel_shuffle"
@@ -75,8 +75,8 @@ def passes(network: nn.Module, shape: tuple[int, int, int, int]) -> list[Pass]:
     free; whatever else makes new memory is a pass. Raises MeasureError for an operation that
     `complexity` does not know.
     """
-    complexity(network, shape)
     run = trace(network, shape)
+    counted(network, run)
     readers = _readers(run)
     picture = picture_of(run, shape)
     # Of each feature: where it lies once what follows it pixel by pixel is fused.

@@ -10,11 +10,12 @@ from leansr.lab.measure.complexity import (
     PAPERS_OUTPUT,
     Complexity,
     Convention,
-    complexity,
+    counted,
     lr_size,
 )
-from leansr.lab.measure.memory import Peak, peak_memory
+from leansr.lab.measure.memory import Peak, peak_of
 from leansr.lab.measure.ternary import Operations, operations
+from leansr.lab.measure.trace import trace
 from leansr.lab.nets import as_drawn
 from leansr.zoo.variant import Variant
 
@@ -76,12 +77,13 @@ def profile(
     shape = (1, variant.channels, *lr)
 
     def form(network: nn.Module) -> Form:
+        run = trace(network, shape)
         return Form(
-            complexity(network, shape, convention),
-            operations(network, shape),
+            counted(network, run, convention),
+            operations(run),
             sum(tensor.nbytes for tensor in network.state_dict().values()),
-            peak_memory(network, shape),
-            peak_memory(network, shape, in_place=True),
+            peak_of(run),
+            peak_of(run, in_place=True),
         )
 
     return Profile(convention, lr, form(network), form(network.deploy()))

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from leansr.lab.measure.complexity import multiply_accumulates
-from leansr.lab.measure.trace import trace
-from leansr.lab.nets.network import Network
+from leansr.lab.measure.trace import Trace
 from leansr.lab.quantize.sum_product import (
     StraightThroughConv2d,
     SumProduct,
@@ -26,8 +23,8 @@ class Operations:
     additions: int
 
 
-def operations(network: nn.Module, shape: tuple[int, int, int, int]) -> Operations:
-    """What the convolutions of `network` multiply and add for a picture of `shape` `(N, C, H, W)`.
+def operations(run: Trace) -> Operations:
+    """What the convolutions of a network multiply and add for the picture that it was traced with.
 
     A multiply-accumulate is one of each. A convolution of ternary weights adds up its window, one
     addition less than it has weights for an output, and a sum-product multiplies each of its maps
@@ -35,7 +32,7 @@ def operations(network: nn.Module, shape: tuple[int, int, int, int]) -> Operatio
     as the study counts. Biases, activations and sums of features are not counted.
     """
     multiplications = additions = 0
-    for step in trace(network, shape).steps:
+    for step in run.steps:
         outputs = step.outputs[0] if step.outputs else None
         if issubclass(step.kind, SumProduct | SumProductConv2d) and step.operation == "aten.mul":
             assert outputs is not None
@@ -51,8 +48,8 @@ def operations(network: nn.Module, shape: tuple[int, int, int, int]) -> Operatio
     return Operations(multiplications, additions)
 
 
-def mean_shifts(shape: tuple[int, int, int, int], network: Network) -> int:
+def mean_shifts(shape: tuple[int, int, int, int], run: Trace) -> int:
     """Multiply-accumulates of EDSR's mean shifts, one at LR and one at HR pixels."""
     lr = shape[0] * shape[2] * shape[3]
-    hr = trace(network, shape).steps[-1].outputs[0].numel // 3
+    hr = run.steps[-1].outputs[0].numel // 3
     return _MEAN_SHIFT * (lr + hr)

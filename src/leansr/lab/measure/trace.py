@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_leaves
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def trace(network: nn.Module, shape: tuple[int, int, int, int]) -> Trace:
 
     Nothing is computed and no memory is taken, whatever the size: the tensors have no data.
     """
-    network = copy.deepcopy(network).to("meta")
+    if any(not t.is_meta for t in (*network.parameters(), *network.buffers())):
+        network = copy.deepcopy(network).to("meta")
     recorder = _Recorder(network)
     lr = torch.empty(shape, device="meta")
     with torch.no_grad(), recorder.modules_watched(), recorder:
@@ -83,6 +84,8 @@ class _Recorder(TorchDispatchMode):
         self._running: list[tuple[str, type[nn.Module]]] = []
         # Held to the end: memory that is freed would give its address to the next tensor.
         self._held: list[Tensor] = []
+        # What made a tensor of its own: torch works shapes out in Python, and blocks repeat.
+        self._known: dict[Any, tuple[torch.Size, tuple[int, ...], torch.dtype]] = {}
 
     def storage(self, tensor: Tensor) -> int:
         """A number that tensors in the same memory share."""
@@ -97,13 +100,22 @@ class _Recorder(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        given = tree_leaves((args, kwargs or {}))
+        given, structure = tree_flatten((args, kwargs or {}))
+        like = func, structure, *map(_likeness, given)
+        known = self._known.get(like)
+        if known is None:
+            result = func(*args, **(kwargs or {}))
+        else:
+            shape, stride, dtype = known
+            result = torch.empty_strided(shape, stride, dtype=dtype, device="meta")
         inputs = [self._value(leaf) for leaf in given if isinstance(leaf, Tensor)]
         outputs = [self._value(leaf) for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        known = {value.storage for value in inputs}
+        own = {value.storage for value in inputs}
+        # Of constants on the CPU the values count.
+        if isinstance(result, Tensor) and result.is_meta and outputs[0].storage not in own:
+            self._known[like] = result.shape, result.stride(), result.dtype
         for value, tensor in zip(outputs, self._held[-len(outputs) :], strict=False):
-            if value.storage not in known:
+            if value.storage not in own:
                 self.trace.storages[value.storage] = tensor.untyped_storage().nbytes()
         module, kind = self._running[-1]
         self.trace.steps.append(
@@ -142,3 +154,10 @@ class _Recorder(TorchDispatchMode):
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         self._running.pop()
+
+
+def _likeness(leaf: object) -> tuple[Any, ...]:
+    """What an operation's result has its shape from."""
+    if isinstance(leaf, Tensor):
+        return leaf.shape, leaf.stride(), leaf.dtype, leaf.device
+    return type(leaf), leaf

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from leansr import zoo
 from leansr.errors import DataError
-from leansr.lab.measure.complexity import CHALLENGE_INPUT, complexity
-from leansr.lab.measure.memory import peak_memory
+from leansr.lab.measure.complexity import CHALLENGE_INPUT, counted
+from leansr.lab.measure.memory import peak_of
+from leansr.lab.measure.trace import trace
 from leansr.lab.nets import build
 from leansr.lab.plot.labels import Label, place
 from leansr.lab.plot.style import CYCLE, DARK, caption, styled
@@ -47,8 +48,8 @@ def bubbles(variants: Sequence[str], scale: int, times: Times | None = None) -> 
             raise DataError(f"{name}: is not among the times; they have {', '.join(times.ms)}")
         network = build(variant, scale).deploy()
         shape = (1, variant.channels, *CHALLENGE_INPUT)
-        cost = complexity(network, shape)
-        memory = peak_memory(network, shape, in_place=True).total
+        run = trace(network, shape)
+        cost, memory = counted(network, run), peak_of(run, in_place=True).total
         ms = None if times is None else times.ms[name]
         found.append(Bubble(name, cost.params, memory, cost.multi_adds, ms))
     return found

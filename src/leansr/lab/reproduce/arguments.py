@@ -37,7 +37,7 @@ class Argument:
 @cache
 def _features(name: str, scale: int) -> float:
     """The peak of features alone, in features of the trunk's channels."""
-    network = build(zoo.VARIANTS[name], scale).deploy()
+    network = build(zoo.VARIANTS[name], scale).deploy().to("meta")
     peak = peak_memory(network, (1, 3, 256, 256))
     channels = zoo.VARIANTS[name].arguments["channels"]
     return peak.features / (4 * channels * 256**2)

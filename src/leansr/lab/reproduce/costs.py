@@ -1,16 +1,17 @@
 """What a network costs by the convention of the paper that prints it."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from leansr import zoo
 from leansr.lab.measure.complexity import (
     CHALLENGE_INPUT,
     Complexity,
     Convention,
-    complexity,
     lr_size,
 )
-from leansr.lab.measure.memory import peak_memory
+from leansr.lab.measure.complexity import counted as counted_of
+from leansr.lab.measure.memory import peak_of
+from leansr.lab.measure.trace import Trace, trace
 from leansr.lab.nets import build
 from leansr.lab.nets.network import Network
 
@@ -33,9 +34,12 @@ _CHALLENGE_PICTURE = 510
 
 @cache
 def as_counted(name: str, scale: int) -> Network:
-    """The form that its authors counted: the one drawn, but for linear blocks the deploy form."""
+    """The form that its authors counted: the one drawn, but for linear blocks the deploy form.
+
+    Of shapes alone, as everything here.
+    """
     network = build(zoo.VARIANTS[name], scale)
-    return (network.deploy() if network.spaces else network).eval()
+    return (network.deploy() if network.spaces else network).eval().to("meta")
 
 
 @cache
@@ -46,8 +50,14 @@ def counted(
     the challenge's rules 256 x 256."""
     if lr is None:
         lr = CHALLENGE_INPUT if convention == "challenge" else lr_size(scale)
-    shape = (1, zoo.VARIANTS[name].channels, *lr)
-    return complexity(as_counted(name, scale), shape, convention)
+    return counted_of(as_counted(name, scale), run_of(name, scale, lr), convention)
+
+
+# Conventions differ in what they count of one and the same run; they are asked for in a row.
+@lru_cache(4)
+def run_of(name: str, scale: int, lr: tuple[int, int]) -> Trace:
+    """What it does with a picture of `lr` (height, width)."""
+    return trace(as_counted(name, scale), (1, zoo.VARIANTS[name].channels, *lr))
 
 
 def params(paper: str, name: str, scale: int) -> int:
@@ -70,5 +80,5 @@ def memory_input(paper: str, table: str) -> int:
 def memory(name: str, scale: int, side: int) -> float:
     """The peak in MiB for a square input, of the deploy form (FMEN, section 3.1)."""
     variant = zoo.VARIANTS[name]
-    network = build(variant, scale).deploy()
-    return peak_memory(network, (1, variant.channels, side, side)).total / MIB
+    network = build(variant, scale).deploy().to("meta")
+    return peak_of(trace(network, (1, variant.channels, side, side))).total / MIB

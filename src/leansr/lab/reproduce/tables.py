@@ -13,12 +13,12 @@ from leansr.lab.measure.tradeoff import Row, saved_per_loss
 from leansr.lab.reproduce.cell import Cell, Kind, fits
 from leansr.lab.reproduce.costs import (
     CONVENTIONS,
-    as_counted,
     counted,
     is_kernels,
     memory,
     memory_input,
     params,
+    run_of,
 )
 from leansr.lab.reproduce.measured import Measured
 
@@ -98,9 +98,10 @@ def _printed(row: dict[str, str]) -> Row:
 
 
 def _ternary(place: Place, what: str) -> tuple[float, str]:
-    network, shape = as_counted(place.variant, place.scale), (1, 3, *lr_size(place.scale))
-    shifts = mean_shifts(shape, network)
-    found = getattr(operations(network, shape), what) + shifts
+    lr = lr_size(place.scale)
+    run = run_of(place.variant, place.scale, lr)
+    shifts = mean_shifts((1, 3, *lr), run)
+    found = getattr(operations(run), what) + shifts
     base = counted("rcan-bl", place.scale, "pure").multi_adds + shifts
     return 100 * (1 - found / base), "against bl's Multi-Adds, mean shifts counted"
 
