@@ -201,7 +201,7 @@ def test_few_rows_are_in_memory(photo, mode, threads):
         done += len(rows) // 2
         parts.append(rows)
     np.testing.assert_array_equal(np.concatenate(parts), upscaler(pixels))
-    assert furthest == 2 * 16 + 7 + (REACH if mode == "RGBA" else 0)
+    assert furthest == 2 * 16 + upscaler._row_halo + (REACH if mode == "RGBA" else 0)
 
 
 def test_a_window_reads_each_row_once(photo):
