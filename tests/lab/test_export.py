@@ -162,7 +162,7 @@ def test_a_graph_that_differs_is_not_written(monkeypatch, fault):
         other.last.bias += fault
     true = onnx_graph.traced
     # The graph of another network in place of this one's.
-    monkeypatch.setattr(onnx_graph, "traced", lambda _, channels: true(other, channels))
+    monkeypatch.setattr(onnx_graph, "traced", lambda _, *given: true(other, *given))
     with pytest.raises(ExportError, match="differs from torch"):
         to_onnx(network, variant, 2)
 

@@ -236,10 +236,8 @@ def without_moves(counts):
     return {name: n for name, n in counts.items() if name not in ("Transpose", "DepthToSpace")}
 
 
-def test_a_file_that_runs_in_integers(tmp_path):
-    network = started("sesr-m3").deploy()
-    variant = zoo.VARIANTS["sesr-m3-int8"]
-    model = to_onnx(network, variant, 2)
+def test_a_file_that_runs_in_integers(exported, tmp_path):
+    _, model = exported
     facts = {p.key: p.value for p in model.metadata_props}
     assert facts["leansr.variant"] == "sesr-m3-int8"
     # That of the network in floats.
@@ -303,10 +301,15 @@ def test_every_family_runs_as_it_is_simulated(tmp_path, monkeypatch, of):
     assert torch.equal(network(lr), deployed(lr))
 
 
-def test_an_export_of_other_levels_is_not_equal():
+@pytest.fixture(scope="module")
+def exported():
+    """SESR-M3 x2 in its integer form, and its graph; not to be changed."""
     network = started("sesr-m3").deploy()
-    variant = zoo.VARIANTS["sesr-m3-int8"]
-    model = to_onnx(network, variant, 2)
+    return network, to_onnx(network, zoo.VARIANTS["sesr-m3-int8"], 2)
+
+
+def test_an_export_of_other_levels_is_not_equal(exported):
+    _, model = exported
     other = started("sesr-m3").deploy()
     with torch.no_grad():
         other.ranges["body_2"].scale *= 1.02
@@ -315,11 +318,9 @@ def test_an_export_of_other_levels_is_not_equal():
     assert f"rounds {found.on_other} of {found.rounded} values otherwise" in found.told
 
 
-def test_the_file_itself_is_held_to_what_was_compared(monkeypatch):
+def test_the_file_itself_is_held_to_what_was_compared(exported, monkeypatch):
     """As it is written, in a session of its own: here one of another network."""
-    variant = zoo.VARIANTS["sesr-m3-int8"]
-    network = started("sesr-m3").deploy()
-    model = to_onnx(network, variant, 2)
+    network, model = exported
     assert agreement(model, network, 1).shipped == 0
     wrong, true = traced(started("sesr-m3", seed=1).deploy(), 1), agreements._session
     monkeypatch.setattr(
