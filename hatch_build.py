@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def build(library: Path, extra: tuple[str, ...] = ()) -> str | None:
     if compiler is None:
         return f"no C++ compiler ({', '.join(COMPILERS)}, or $CXX) was found"
     is_x86 = platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
-    command = [*compiler.split(), *FLAGS, *WARNINGS, *extra]
+    command = [*shlex.split(compiler), *FLAGS, *WARNINGS, *extra]
     with tempfile.TemporaryDirectory() as folder:
         steps, objects = [], []
         for isa, flags in (X86 if is_x86 else PORTABLE).items():
@@ -67,7 +68,10 @@ def build(library: Path, extra: tuple[str, ...] = ()) -> str | None:
             steps.append([*command, *only, "-c", kernels, "-o", objects[-1]])
         engine = [str(path) for path in sorted(SOURCES.glob("*.cpp")) if path.stem != "kernels"]
         linked = Path(folder) / library.name
-        steps.append([*command, "-shared", "-pthread", *engine, *objects, "-o", str(linked)])
+        # What is missing is to be missed here, not when it is loaded.
+        whole = ["-Wl,-z,defs"] if sys.platform == "linux" else []
+        link = ["-shared", "-pthread", *whole, *engine, *objects, "-o", str(linked)]
+        steps.append([*command, *link])
         for step in steps:
             try:
                 subprocess.run(step, check=True, capture_output=True, text=True)
@@ -75,7 +79,10 @@ def build(library: Path, extra: tuple[str, ...] = ()) -> str | None:
                 return f"{compiler} cannot be started ({cause})"
             except subprocess.CalledProcessError as cause:
                 return f"{compiler} failed:\n{cause.stderr}"
-        shutil.copy(linked, library)
+        # A process that loads it meanwhile gets all of it or none.
+        beside = library.with_name(f"{library.name}.{os.getpid()}")
+        shutil.copy(linked, beside)
+        os.replace(beside, library)
     return None
 
 

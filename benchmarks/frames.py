@@ -12,7 +12,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,10 +23,12 @@ from peers import UnavailableError, opencv_network
 from leansr.errors import LeanSRError
 from leansr.image import codecs
 from leansr.image.arrays import Pixels
+from leansr.image.picture import Picture
 from leansr.lab.measure.machine import describe
 from leansr.runtime import batch
 from leansr.runtime.benchmarks import Benchmark, open_folder
 from leansr.runtime.evaluate import evaluate, read_pair
+from leansr.runtime.line import Outcome
 from leansr.runtime.route import Route
 from leansr.runtime.size import wanted
 from leansr.runtime.upscaler import Upscaler, available_cores
@@ -144,18 +146,29 @@ def _from_file_to_file(frame: Pixels, arguments: argparse.Namespace) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in").mkdir()
-        picture = codecs.Picture(frame)
+        picture = Picture(frame, "RGB")
         for i in range(arguments.files):
             codecs.write(picture, folder / "in" / f"{i}.jpg")
         jobs = batch.plan([folder / "in"], folder / "out", wanted(SCALE))
-        model = arguments.models.split(",")[0]
-        way = Route(wanted(SCALE), model, "clean", threads=arguments.threads)
-        for outcome in batch.run(jobs[:1], way, "overwrite"):
-            assert outcome.made is not None, outcome.error
+        way = Route(
+            wanted(SCALE),
+            arguments.models.split(",")[0],
+            "clean",
+            backend="native",
+            precision=arguments.precisions.split(",")[0],
+            threads=arguments.threads,
+        )
+        _written(batch.run(jobs[:1], way, "overwrite"))
         began = time.perf_counter()
-        made = [outcome.made for outcome in batch.run(jobs, way, "overwrite")]
-        assert None not in made
-        return len(made) / (time.perf_counter() - began)
+        _written(batch.run(jobs, way, "overwrite"))
+        return len(jobs) / (time.perf_counter() - began)
+
+
+def _written(outcomes: Iterable[Outcome]) -> None:
+    """Waits for all of them; the first error is raised."""
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
 
 
 if __name__ == "__main__":

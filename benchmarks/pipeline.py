@@ -107,9 +107,9 @@ def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 class _Ours:
     def __init__(self, arguments: argparse.Namespace, jobs: list[Job]) -> None:
-        share = max(1, arguments.threads // arguments.jobs)
-        self._way = Route(wanted(SCALE), MODEL, "clean", threads=share)
-        self._alone = Route(wanted(SCALE), MODEL, "clean", threads=arguments.threads)
+        threads, jobs_at_once = arguments.threads, arguments.jobs
+        self._way = Route(wanted(SCALE), MODEL, "clean", threads=threads, at_once=jobs_at_once)
+        self._alone = Route(wanted(SCALE), MODEL, "clean", threads=threads)
         self._jobs, self._workers = jobs, arguments.jobs
         self._compression = arguments.compression
         self._loaded = [files.load(job) for job in jobs]

@@ -1,4 +1,4 @@
-// The C interface: the only door between the engine and Python (src/leansr/runtime/native.py).
+// The C interface: the only door between the engine and Python (src/leansr/runtime/native_library.py).
 //
 // What is asked of arrays is checked on the other side; nothing is thrown through this one.
 #include <algorithm>
@@ -41,11 +41,13 @@ long process() {
 struct Session {
   Session(const Shape& shape, const float* tensors, const Kernels& kernels, Method method,
           int threads, size_t cache)
-      : network(shape, tensors, method), kernels(kernels), cache(cache), threads(threads),
-        pool(threads) {}
+      : network(shape, tensors, method), kernels(kernels), cache(cache), pool(threads) {}
+
+  // A thread that is not in the forked process may have held its locks, or a band.
+  bool is_forked() const { return owner != process(); }
 
   std::unique_ptr<Band> take_band() {
-    {
+    if (!is_forked()) {
       const std::lock_guard lock(mutex);
       if (!bands.empty()) {
         std::unique_ptr<Band> band = std::move(bands.back());
@@ -57,14 +59,18 @@ struct Session {
   }
 
   void give_back(std::unique_ptr<Band> band) {
+    if (is_forked()) return;
     const std::lock_guard lock(mutex);
-    bands.push_back(std::move(band));
+    try {
+      bands.push_back(std::move(band));
+    } catch (const std::bad_alloc&) {
+      // Its picture is made; the next one takes a new band.
+    }
   }
 
   const Network network;
   const Kernels& kernels;
   const size_t cache;
-  const int threads;
   const long owner = process();
   Pool pool;
   std::mutex running, mutex;
@@ -75,15 +81,16 @@ int groups_of(int height) { return (height + kMaxGroup - 1) / kMaxGroup; }
 
 int bands_of(const Session& session, int height) {
   const int tall = (height + kTallest - 1) / kTallest;
-  if (session.threads == 1) return tall;
+  const int threads = session.pool.size();
+  if (threads == 1) return tall;
   const int shortest = kRowsPerHalo * (session.network.shape.blocks + 4);
-  const int fine = height / shortest / session.threads * session.threads;
-  const int wanted = std::min(std::max(fine, session.threads), 4 * session.threads);
+  const int fine = height / shortest / threads * threads;
+  const int wanted = std::min(std::max(fine, threads), 4 * threads);
   return std::min(std::max(tall, wanted), groups_of(height));
 }
 
 // False if there is no memory.
-bool run(Session& session, const Picture& picture) {
+bool run(Session& session, const Picture& picture) try {
   const int bands = bands_of(session, picture.height);
   const auto start = [&](int i) {
     return std::min(picture.height, int(long(groups_of(picture.height)) * i / bands) * kMaxGroup);
@@ -94,17 +101,19 @@ bool run(Session& session, const Picture& picture) {
       std::unique_ptr<Band> band = session.take_band();
       band->run(picture, start(i), start(i + 1));
       session.give_back(std::move(band));
-    } catch (const std::bad_alloc&) {
+    } catch (...) {
       is_whole = false;
     }
   };
-  if (session.threads == 1 || session.owner != process()) {
+  if (session.pool.size() == 1 || session.is_forked()) {
     for (int i = 0; i < bands; i++) work(i);
   } else {
     const std::lock_guard lock(session.running);
     session.pool.run(bands, work);
   }
   return is_whole;
+} catch (...) {
+  return false;
 }
 
 }  // namespace
@@ -112,8 +121,9 @@ bool run(Session& session, const Picture& picture) {
 // Of this file; native_library.py refuses a library of another one.
 LEANSR_API int leansr_interface() { return 3; }
 
-// The names of the instruction sets that this processor has, the fastest first.
-LEANSR_API const char* leansr_isas() {
+// The names of the instruction sets that this processor has, the fastest first; none if there is no
+// memory.
+LEANSR_API const char* leansr_isas() try {
   static const std::string names = [] {
     std::string joined;
     for (const Kernels* row : available_kernels()) {
@@ -123,16 +133,18 @@ LEANSR_API const char* leansr_isas() {
     return joined;
   }();
   return names.c_str();
+} catch (...) {
+  return "";
 }
 
 // Whether an instruction set has kernels of a method (kernels.h).
-LEANSR_API int leansr_has(const char* isa, int method) {
+LEANSR_API int leansr_has(const char* isa, int method) noexcept {
   const Kernels* kernels = find_kernels(isa);
   return kernels && method >= 0 && method < kMethods && kernels->layers[method].body[0];
 }
 
 // Runs multiply-adds in registers; how many, 0 for an unknown instruction set.
-LEANSR_API double leansr_peak(const char* isa, long long rounds) {
+LEANSR_API double leansr_peak(const char* isa, long long rounds) noexcept {
   const Kernels* kernels = find_kernels(isa);
   return kernels ? kernels->peak(long(rounds)) : 0;
 }
@@ -142,7 +154,7 @@ LEANSR_API double leansr_peak(const char* isa, long long rounds) {
 // processor's second level.
 LEANSR_API void* leansr_create(int channels, int blocks, int scale, int input_residual,
                                const float* tensors, size_t count, const char* isa, int method,
-                               int threads, size_t cache) {
+                               int threads, size_t cache) try {
   const Shape shape{channels, blocks, scale, input_residual != 0};
   const Kernels* kernels = find_kernels(isa);
   if ((channels != 16 && channels != 32) || blocks < 1 || (scale != 2 && scale != 4) ||
@@ -151,18 +163,16 @@ LEANSR_API void* leansr_create(int channels, int blocks, int scale, int input_re
       count != tensor_floats(shape, Method(method))) {
     return nullptr;
   }
-  try {
-    return new Session(shape, tensors, *kernels, Method(method), threads,
-                       cache ? cache : cache_bytes());
-  } catch (const std::exception&) {
-    return nullptr;
-  }
+  return new Session(shape, tensors, *kernels, Method(method), threads,
+                     cache ? cache : cache_bytes());
+} catch (...) {
+  return nullptr;
 }
 
-LEANSR_API void leansr_destroy(void* handle) {
+LEANSR_API void leansr_destroy(void* handle) noexcept {
   auto* session = static_cast<Session*>(handle);
   // Threads that are not there cannot be waited for.
-  if (session->owner == process()) delete session;
+  if (!session->is_forked()) delete session;
 }
 
 // `lr`, height x width floats, to `sr`, scale times that; pitches are floats from a row to the

@@ -103,7 +103,7 @@ void Band::place(int from, int to) {
   colour_.begin(picture_, tops_[last], lefts_[last], rights_[last] - lefts_[last]);
 }
 
-// What lies left of the strip: the end of the strip before, or zeros outside of the picture.
+// What lies left of the strip: the end of the strip before, or what is outside of the picture.
 void Band::begin(Ring& ring, int layer, int row) {
   const size_t floats = size_t(ring.carry) * ring.unit;
   const float* saved = ring.saved.data() + (row - tops_[layer]) * floats * ring.parts;
@@ -117,7 +117,7 @@ void Band::begin(Ring& ring, int layer, int row) {
   }
 }
 
-// Zeros right of the strip, where the kernels have written more than its width.
+// What is outside of the picture right of the strip, where the kernels have written more than its width.
 void Band::end(Ring& ring, int layer, int row) {
   const long width = rights_[layer] - lefts_[layer];
   const size_t floats = size_t(ring.carry) * ring.unit;
@@ -181,8 +181,8 @@ void Band::first() {
   done_[0] += rows;
 }
 
-// The line of what `layer` makes, from the column on that its reader starts at; zeros outside of
-// the picture and from row `end` on.
+// The line of what `layer` makes, from the column on that its reader starts at; `nothing` outside
+// of the picture and from row `end` on.
 const float* Band::input(int layer, int row, int end) {
   Ring& ring = rings_[layer];
   if (row < 0 || row >= std::min(end, picture_.height)) return ring.nothing.data();

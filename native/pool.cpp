@@ -1,9 +1,15 @@
 #include "pool.h"
 
+#include <chrono>
+#include <exception>
+
 namespace leansr {
 namespace {
 
-constexpr int kSpins = 20000;  // tens of microseconds, beyond which a neighbour wants the core
+using Clock = std::chrono::steady_clock;
+
+// About what it takes to wake a thread; beyond it a neighbour wants the core.
+constexpr std::chrono::microseconds kAwake(40);
 
 void relax() {
 #if defined(__x86_64__)
@@ -13,10 +19,21 @@ void relax() {
 #endif
 }
 
+// Until it is over, or has taken too long to be awake for.
+template <class IsOver>
+void spin(IsOver is_over) {
+  const Clock::time_point end = Clock::now() + kAwake;
+  while (!is_over() && Clock::now() < end) relax();
+}
+
 }  // namespace
 
 Pool::Pool(int threads) {
-  for (int i = 1; i < threads; i++) threads_.emplace_back([this] { wait_for_work(); });
+  try {
+    for (int i = 1; i < threads; i++) threads_.emplace_back([this] { wait_for_work(); });
+  } catch (const std::exception&) {
+    // A limit of the system's; those that did start take all of the work.
+  }
 }
 
 Pool::~Pool() {
@@ -43,7 +60,10 @@ void Pool::run(int items, const std::function<void(int)>& work) {
   }
   wake_.notify_all();
   take();
-  for (int spins = 0; busy_ > 0; spins++) spins < kSpins ? relax() : std::this_thread::yield();
+  const auto is_over = [&] { return busy_ == 0; };
+  spin(is_over);
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, is_over);
 }
 
 void Pool::take() {
@@ -53,15 +73,17 @@ void Pool::take() {
 void Pool::wait_for_work() {
   unsigned seen = 0;
   for (;;) {
-    for (int spins = 0; round_ == seen && !stops_ && spins < kSpins; spins++) relax();
+    const auto is_over = [&] { return round_ != seen || stops_; };
+    spin(is_over);
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return round_ != seen || stops_; });
+      wake_.wait(lock, is_over);
       if (stops_) return;
       seen = round_;
     }
     take();
-    busy_--;
+    const std::lock_guard lock(mutex_);
+    if (--busy_ == 0) done_.notify_one();
   }
 }
 

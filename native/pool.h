@@ -12,13 +12,17 @@ namespace leansr {
 
 class Pool {
  public:
-  // The caller of `run` is one of the `threads`.
+  // The caller of `run` is one of the `threads`; of the others those that the system starts.
   explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // Calls `work(i)` once for every i below `items`, and returns when all are done.
+  // With the caller.
+  int size() const { return int(threads_.size()) + 1; }
+
+  // Calls `work(i)`, which may not throw, once for every i below `items`, and returns when all are
+  // done.
   void run(int items, const std::function<void(int)>& work);
 
  private:
@@ -27,7 +31,7 @@ class Pool {
 
   std::vector<std::thread> threads_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, done_;
   const std::function<void(int)>* work_ = nullptr;
   int items_ = 0;
   std::atomic<int> next_{0}, busy_{0};

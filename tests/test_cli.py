@@ -183,6 +183,7 @@ def test_a_batch_as_lines_of_json(album, tmp_path):
     assert [row["status"] for row in rows] == ["done", "done", "done", "failed"]
     assert [Path(row["source"]).name for row in rows] == ["a.png", "b.jpg", "c.webp", "d.png"]
     first = rows[0] | {"seconds": sorted(rows[0]["seconds"])}
+    assert first.pop("engine").startswith(("native engine, ", "ONNX Runtime, float32"))
     assert first == {
         "schema": 1,
         "status": "done",
@@ -365,6 +366,10 @@ def handlers():
         (["upscale", "missing.png", "--input", "photo"], 1, "sesr-m5 x2: has no photo weights"),
         (["upscale", "a.png", "--input", "photo", "--weights", "w.onnx"], 2, "exclude each other"),
         (["upscale", "missing.png", "--tile", "big"], 2, "neither auto, off nor"),
+        (
+            ["evaluate", "sesr-m5", "--data=.", "--weights=w.safetensors", "--backend=native"],
+            *(2, "w.safetensors: is exported first, and run by ONNX Runtime"),
+        ),
         (["upscale", "missing.png", "--overwrite", "--skip-existing"], 2, "exclude each other"),
         (["upscale", "."], 2, "is a folder; say where"),
         (["upscale", "a.png", "--resume"], 2, "--resume needs a folder"),

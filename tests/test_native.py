@@ -1,19 +1,18 @@
 """The native engine equals plain loops, and ONNX Runtime on the releases."""
 
+import json
 import multiprocessing
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from leansr import zoo
 from leansr.errors import UsageError, WeightsError
-from leansr.image.colour import ycbcr
-from leansr.image.resize import resize
 from leansr.runtime.native import NativeSession, can_run
 from leansr.runtime.native_engine import CHANNELS, Engine, Shape
 from leansr.runtime.native_library import (
@@ -24,7 +23,7 @@ from leansr.runtime.native_library import (
 )
 from leansr.runtime.onnx_session import OnnxSession
 from leansr.runtime.upscaler import Upscaler
-from leansr.zoo.release import every_release, release_of
+from leansr.zoo.release import every_release
 from leansr.zoo.tensors import read_tensors
 
 pytestmark = pytest.mark.skipif(not is_built(), reason="the native engine was not built")
@@ -143,31 +142,22 @@ def test_widths_around_the_ends_of_strips(isa, method, channels, width):
     assert_near(narrow, plain(shape, values, lr.astype(float)), method)
 
 
+@pytest.mark.parametrize(("height", "width"), [(1025, 1), (1029, 3)])
+def test_pictures_higher_than_a_band_of_one_thread(height, width):
+    shape = Shape(16, 1, 2)
+    values = random_values(shape, 6, "prelu")
+    lr = np.random.default_rng(6).random((height, width), np.float32)
+    alone = Engine(shape, values, 1)(lr)
+    assert_near(alone, plain(shape, values, lr.astype(np.float64)), "winograd")
+    np.testing.assert_array_equal(Engine(shape, values, 3)(lr), alone)
+
+
 @pytest.mark.parametrize("release", RELEASES, ids=lambda r: r.tensors.stem)
 def test_releases_equal_onnx_runtime(release, photo):
     lr = np.ascontiguousarray(photo[:90, :123, :1] / np.float32(255))
     ours, theirs = NativeSession(release.tensors, 2), OnnxSession(release.onnx, 1)
     assert (ours.variant, ours.scale, ours.halo) == (theirs.variant, theirs.scale, theirs.halo)
     np.testing.assert_allclose(ours(lr), theirs(lr), atol=1e-4)
-
-
-@pytest.mark.shared_data
-@pytest.mark.skipif(not any(m == "bf16" for _, m in EVERY), reason="this processor has no bfloat16")
-@pytest.mark.parametrize("variant", ["sesr-m5", "sesr-m11"])
-@pytest.mark.parametrize("benchmark", ["Set5", "Set14"])
-def test_bfloat16_costs_a_hundredth_of_a_decibel(shared_data, variant, benchmark):
-    release = release_of(variant, 2)
-    sessions = [NativeSession(release.tensors, 1, method=m) for m in ("winograd", "bf16")]
-    psnr = []
-    for path in sorted((shared_data / "benchmarks" / benchmark / "x2" / "HR").glob("*.png")):
-        hr = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
-        hr = ycbcr(hr[: len(hr) // 2 * 2, : hr.shape[1] // 2 * 2])[..., :1]
-        lr = resize(hr, Fraction(1, 2)).astype(np.float32)
-        apart = [np.round(session(lr) * 255) / 255 - hr for session in sessions]
-        psnr.append([-10 * np.log10(np.mean(np.square(a[2:-2, 2:-2]))) for a in apart])
-    floats, pairs = np.mean(psnr, axis=0)
-    assert floats > 30
-    assert abs(pairs - floats) < 0.01
 
 
 def test_every_released_sesr_can_be_run():
@@ -196,6 +186,8 @@ def test_arrays_of_any_layout():
     np.testing.assert_array_equal(engine(np.asfortranarray(lr)[4:20, 7:40]), expected)
     np.testing.assert_array_equal(engine(lr[::-1][::-1].astype(np.float64)[4:20, 7:40]), expected)
     np.testing.assert_array_equal(engine(lr[::-1]), engine(lr[::-1].copy()))
+    odd = np.frombuffer(b"?" + lr.tobytes(), np.uint8)[1:].view(np.float32).reshape(lr.shape)
+    np.testing.assert_array_equal(engine(odd[4:20, 7:40]), expected)
 
 
 def test_several_callers_at_once():
@@ -232,6 +224,36 @@ def test_a_forked_process_goes_on_alone():
     assert process.exitcode == 0
 
 
+_FEW_THREADS = """
+import resource
+from pathlib import Path
+import numpy as np
+from leansr.runtime.native_engine import Engine, Shape
+
+shape = Shape(16, 1, 2)
+count = sum(int(np.prod(size)) for size in shape.tensors().values())
+values = np.random.default_rng(0).normal(0, 0.1, count).astype(np.float32)
+lr = np.random.default_rng(1).random((300, 20), np.float32)
+expected = Engine(shape, values, 1)(lr)
+lines = Path("/proc/self/status").read_text().splitlines()
+used = 1024 * int(next(line for line in lines if line.startswith("VmSize")).split()[1])
+before = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + (60 << 20), before[1]))
+engine = Engine(shape, values, 64)
+resource.setrlimit(resource.RLIMIT_AS, before)
+assert len(list(Path("/proc/self/task").iterdir())) < 64
+assert np.array_equal(engine(lr), expected)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_fewer_threads_than_asked_for_where_the_system_starts_no_more():
+    done = subprocess.run(
+        [sys.executable, "-c", _FEW_THREADS], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_the_engine_refuses():
     shape = Shape(16, 1, 2)
     values = random_values(shape, 5, "prelu")
@@ -241,8 +263,12 @@ def test_what_the_engine_refuses():
         multiply_adds("mmx", 1)
     with pytest.raises(UsageError, match="int8: portable has direct, winograd"):
         Engine(shape, values, 1, isa="portable", method="int8")
-    with pytest.raises(UsageError, match="threads are 1 or more, not 0"):
-        Engine(shape, values, 0)
+    for threads in (0, -1, 4097, 2**32 + 1):
+        with pytest.raises(UsageError, match=f"threads are 1 to 4096, not {threads}"):
+            Engine(shape, values, threads)
+    for cache in (-1, 2**31):
+        with pytest.raises(ValueError, match="cache is 0 to"):
+            Engine(shape, values, 1, cache=cache)
     with pytest.raises(ValueError, match="float32 are wanted"):
         Engine(shape, values[:-1], 1)
     for arguments in ((24, 1, 2), (16, 0, 2), (16, 1, 3)):
@@ -257,6 +283,30 @@ def test_what_the_engine_refuses():
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_peak_counts_what_it_runs(isa):
     assert multiply_adds(isa, 2000) == 2 * multiply_adds(isa, 1000) >= 2000 * 12 * 4
+
+
+def _header(change):
+    """Changes the header of a tensor file, with all else in its place."""
+
+    def rewrite(content):
+        start = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:start])
+        change(header)
+        return _framed(json.dumps(header).encode(), content[start:])
+
+    return rewrite
+
+
+def _framed(text, rest=b""):
+    return len(text).to_bytes(8, "little") + text + rest
+
+
+def _metadata(**words):
+    return _header(lambda header: header["__metadata__"].update(words))
+
+
+def _bias(**row):
+    return _header(lambda header: header["last.bias"].update(row))
 
 
 def rewritten(tmp_path, change):
@@ -277,6 +327,24 @@ def rewritten(tmp_path, change):
         (lambda c: c.replace(b"body.1.w", b"body.9.w"), WeightsError, r"body\.1\.weight"),
         (lambda c: c[:3000], WeightsError, "cannot be read"),
         (lambda c: b"", WeightsError, "cannot be read"),
+        (lambda c: _framed(b"[]"), WeightsError, "cannot be read"),
+        (lambda c: _framed(b"[" * 200_000), WeightsError, "cannot be read"),
+        (_header(lambda h: h.update(__metadata__=[])), WeightsError, "cannot be read"),
+        (_header(lambda h: h.update(__metadata__=None)), WeightsError, "cannot be read"),
+        (_metadata(scale=None), WeightsError, "cannot be read .*not words"),
+        (_metadata(scale=float("inf")), WeightsError, "cannot be read .*not words"),
+        (_metadata(scale="inf"), WeightsError, "metadata is damaged"),
+        (_metadata(variant=["sesr-m3"]), WeightsError, "cannot be read .*not words"),
+        (_bias(shape=[10**30]), WeightsError, r"cannot be read .*last\.bias"),
+        (_bias(shape=[2**62, 2**62]), WeightsError, r"cannot be read .*last\.bias"),
+        (_bias(shape=[-1]), WeightsError, r"cannot be read .*last\.bias"),
+        (_bias(shape=[4.0]), WeightsError, r"cannot be read .*last\.bias"),
+        (_bias(shape=4), WeightsError, "cannot be read"),
+        (_bias(data_offsets=[-16, 0]), WeightsError, r"cannot be read .*last\.bias"),
+        (_bias(data_offsets=[16, 0]), WeightsError, r"cannot be read .*last\.bias"),
+        (_bias(data_offsets=[10**9, 10**9 + 16]), WeightsError, r"cannot be read .*last\.bias"),
+        (_bias(data_offsets=[0, 16, 32]), WeightsError, "cannot be read"),
+        (_bias(dtype="I32"), WeightsError, r"another type: last\.bias"),
     ],
 )
 def test_files_that_are_not_what_they_say(tmp_path, change, error, message):

@@ -177,6 +177,33 @@ def test_the_largest_sums_fit(isa, sign, zero):
     np.testing.assert_allclose(engine(shape, tensors, 1, isa=isa)(lr), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("zero", [0, 128, 255])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_largest_numbers_of_either_sign_fit(isa, zero, seed):
+    """As above, with signs at random: products of a transform are the largest where they differ."""
+    rng = np.random.default_rng(seed)
+    shape = Shape(16, 2, 2, input_residual=False)
+    tensors = exact_tensors(shape, seed, "prelu")
+    for name, values in tensors.items():
+        if name == "grids":
+            values[:] = 2.0**-8, zero
+        elif values.ndim == 4:
+            values[:] = rng.choice([-128, 127], values.shape)
+        elif name.endswith("bias"):
+            values[:] = 0
+        elif name.endswith("weight"):
+            values[:] = 1
+    # So the features of the first layer are black and white as luma is.
+    tensors["first.weight"][:] = 0
+    tensors["first.weight"][:, :, 2, 2] = rng.choice([-128, 127], (16, 1))
+    random = rng.integers(0, 2, (20, 110))
+    board = np.indices((20, 110)).sum(0) % 2
+    run = engine(shape, tensors, 1, isa=isa)
+    for lr in (random.astype(np.float32), board.astype(np.float32)):
+        np.testing.assert_allclose(run(lr), plain(shape, tensors, lr), rtol=1e-6, atol=1e-5)
+
+
 def of_file(path, shape):
     """The tensors of a release as the loops above want them."""
     found = read_tensors(path).tensors
@@ -309,6 +336,11 @@ def _byte(name, value):
         (_network('{"keep":[]}'), UsageError, "keeps nothing in floats"),
         (_network("{}"), WeightsError, "does not say what it keeps"),
         (_network("?"), WeightsError, "does not say what it keeps"),
+        (_network('{"keep":5}'), WeightsError, "does not say what it keeps"),
+        (_network('{"keep":null}'), WeightsError, "does not say what it keeps"),
+        (_network('{"keep":"add_1"}'), WeightsError, "does not say what it keeps"),
+        (_network('{"keep":[1]}'), WeightsError, "does not say what it keeps"),
+        (_network("[" * 200_000), WeightsError, "does not say what it keeps"),
         (lambda h, _: h.pop("body.1.weight"), WeightsError, r"another type: body\.1\.weight"),
         (lambda h, _: h.pop("ranges.add.zero"), WeightsError, r"another type: ranges\.add\.zero"),
         (lambda h, _: h["last.weight"].update(dtype="U8"), WeightsError, r"type: last\.weight"),
@@ -316,6 +348,11 @@ def _byte(name, value):
         (_byte("last.weight_scale", b"\0\0\0\0"), WeightsError, r"last\.weight_scale is not fin"),
         (_byte("ranges.add.scale", b"\0\0\xc0\x7f"), WeightsError, r"add\.scale is not finite"),
         (_byte("ranges.add.scale", b"\0\0\x80\x7f"), WeightsError, r"add\.scale is not finite"),
+        # 1e-10, of values of about 1; and a slope that is not a number.
+        (_byte("ranges.first.scale", b"\xff\xe6\xdb\x2e"), WeightsError, r"first\.scale is too sm"),
+        (_byte("ranges.body_1.scale", b"\xff\xe6\xdb\x2e"), WeightsError, r"y_1\.scale is too sm"),
+        (_byte("ranges.add.scale", b"\xff\xe6\xdb\x2e"), WeightsError, r"add\.scale is too small"),
+        (_byte("body.1.weight", b"\0\0\xc0\x7f"), WeightsError, r"body_1\.scale is too small"),
     ],
 )
 def test_files_that_are_not_what_they_say(tmp_path, change, error, message):

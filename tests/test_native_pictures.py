@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -41,25 +43,31 @@ def is_sesr_in_floats(release):
 @settings(max_examples=25)
 @given(
     height=st.integers(1, 90),
-    width=st.integers(1, 90),
+    # Now and then wider than the lines that a thread has in its cache.
+    width=st.one_of(st.integers(1, 90), st.integers(1, 90), st.integers(91, 1100)),
     channels=st.integers(1, 4),
+    dtype=st.sampled_from(["uint8", "uint16", "float32"]),
     tile=st.integers(16, 60),
     threads=st.integers(1, 3),
+    at_once=st.integers(1, 3),
     scale=st.sampled_from([2, 4]),
     precision=st.sampled_from(["fp32", *(["bf16"] * HAS["bfloat16"]), *(["int8"] * HAS["int8"])]),
     seed=st.integers(0, 99),
 )
 def test_tiles_and_threads_change_nothing(
-    height, width, channels, tile, threads, scale, precision, seed
+    height, width, channels, dtype, tile, threads, at_once, scale, precision, seed
 ):
     """Whole groups of rows are rounded as one, wherever a part of a picture begins and ends."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+    pixels = from_unit(np.random.default_rng(seed).random((height, width, channels)), dtype)
     one, other = (
         Upscaler("sesr-m5", scale, backend="native", precision=precision, **options)
-        for options in ({"threads": 1}, {"tile": tile, "threads": threads})
+        for options in ({"threads": 1}, {"tile": tile, "threads": threads, "at_once": at_once})
     )
-    assert one(pixels).shape == (height * scale, width * scale, channels)
-    np.testing.assert_array_equal(other(pixels), one(pixels))
+    expected = one(pixels)
+    assert expected.shape == (height * scale, width * scale, channels)
+    with ThreadPoolExecutor(at_once) as pool:
+        for result in pool.map(other, [pixels] * at_once):
+            np.testing.assert_array_equal(result, expected)
 
 
 @needs_engine
@@ -99,13 +107,54 @@ def test_what_memory_allows(photo, monkeypatch):
     """Bands get lower; where there is hardly any, it is said what to do."""
     pixels = np.tile(photo, (2, 2, 1))
     expected = Upscaler("sesr-m3", precision="fp32", backend="native")(pixels)
-    monkeypatch.setattr(memory, "available", lambda: 64 << 20)
+    monkeypatch.setattr(memory, "available", lambda: 30 << 20)
     tight = Upscaler("sesr-m3", precision="fp32", backend="native")
-    assert tight._band == (32 << 20) // memory.NATIVE < pixels.size // 3 * 4
+    rows, _ = tight._grid(*pixels.shape[:2], 1, 3)
+    assert len(rows) > 1
     np.testing.assert_array_equal(tight(pixels), expected)
     monkeypatch.setattr(memory, "available", lambda: 1 << 20)
-    with pytest.raises(MemoryError, match="use --tile N"):
+    with pytest.raises(MemoryError, match=r"free memory, or write \.png or \.tif"):
         tight(pixels)
+
+
+@needs_engine
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_memory_is_what_is_planned(channels, dtype):
+    unit = np.random.default_rng(0).random((300, 400, channels))
+    if channels in (2, 4):
+        unit[:100, :, -1], unit[::3, ::2, -1] = 1, 0
+    pixels = from_unit(unit, dtype)
+    native = Upscaler("sesr-m3", backend="native", threads=1)
+    native(pixels)
+    tracemalloc.start()
+    result = native(pixels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    work = memory.native_bytes(pixels.itemsize, channels, 2) * 300 * 400
+    assert work / 2 < peak - result.nbytes < work + (1 << 18)
+
+
+@needs_engine
+def test_the_numbers_of_deeper_pixels_are_made_when_they_come(photo):
+    auto = Upscaler("sesr-m3")
+    auto(photo[:20, :20])
+    assert auto._fine is None
+    auto(photo[:20, :20].astype(np.uint16))
+    assert (auto._fine is not None) == HAS["bfloat16"]
+
+
+@needs_engine
+def test_threads_are_those_of_all_callers():
+    assert Upscaler(backend="native", threads=2, at_once=4)._inner == 2
+    assert Upscaler(backend="onnxruntime", threads=4, at_once=2)._workers == 2
+
+
+@needs_engine
+def test_off_goes_by_rows_too(photo, monkeypatch):
+    monkeypatch.setattr(upscaler, "_NATIVE_BAND", 90 * 40 * 4)
+    native = Upscaler("sesr-m3", backend="native", tile="off")
+    assert len(native._grid(133, 90, 1, 3)[0]) == 4
 
 
 @pytest.mark.parametrize(
@@ -199,7 +248,7 @@ def test_eight_bits_are_the_release_of_eight_bits(photo, backend):
         ({"backend": "cuda"}, UsageError, "cuda: no such backend; one of auto, onnxruntime"),
         (
             {"backend": "onnxruntime", "precision": "bf16"},
-            *(UsageError, "no bf16; use --precision fp32, or --backend native"),
+            *(UsageError, "no bf16; use --precision fp32"),
         ),
         (
             {"model": "sesr-m3", "precision": "int8"},
@@ -214,7 +263,18 @@ def test_eight_bits_are_the_release_of_eight_bits(photo, backend):
             *(UsageError, "a.onnx: --precision int8 takes a release; .* sesr-m5-int8"),
         ),
         ({"weights": "a.onnx", "precision": "bf16"}, UsageError, "so there is no bf16"),
-        ({"model": "fmen-s", "scale": 4, "backend": "native"}, UsageError, "onnxruntime"),
+        (
+            {"model": "fmen-s", "scale": 4, "backend": "native"},
+            *(UsageError, "fmen-s: the native engine runs SESR alone; use --backend onnxruntime"),
+        ),
+        (
+            {"weights": "a.onnx", "backend": "native"},
+            *(UsageError, "a.onnx: weights of one's own .* ONNX Runtime alone; use --backend onnx"),
+        ),
+        (
+            {"weights": "a.onnx", "backend": "onnxruntime", "precision": "bf16"},
+            *(UsageError, "no bf16; use --precision fp32$"),
+        ),
         ({"model": "fmen-s", "scale": 4, "precision": "bf16"}, UsageError, "no bf16; use"),
         ({"input": "photo", "precision": "int8"}, WeightsError, "sesr-m5-int8 x2: has no photo"),
     ],
@@ -260,6 +320,13 @@ def test_what_a_budget_picks_from():
             Route(wanted(2), "auto", budget=1.0, backend="native")
 
 
+@pytest.mark.parametrize("precision", ["auto", "fp32", "int8"])
+def test_a_budget_takes_eight_bits_where_they_are_asked_for(precision):
+    known = Route(wanted(2), "auto", budget=1.0, precision=precision)._known
+    is_int8 = {zoo.find(r.variant, r.scale).dtype == "int8" for r in known}
+    assert is_int8 == {precision == "int8"}
+
+
 def test_what_changes_pixels_is_in_the_settings():
     plain, floats = (Route(wanted(2), precision=p).settings()["engines"] for p in ("auto", "fp32"))
     assert plain.keys() >= {"sesr-m5_x2", "sesr-m5_x4"}
@@ -280,8 +347,9 @@ def test_the_command_says_once_what_it_runs(tmp_path, photo):
     for name in ("a.png", "b.png"):
         Image.fromarray(photo[:20, :30]).save(tmp_path / "in" / name)
 
+    where = tmp_path / "in", "-o", tmp_path / "out"
+
     def told(*arguments):
-        where = tmp_path / "in", "-o", tmp_path / "out"
         done = leansr("upscale", *where, "--overwrite", "-v", *arguments)
         return [line for line in done.stderr.splitlines() if line.startswith("leansr: ")][:-1]
 
@@ -295,3 +363,7 @@ def test_the_command_says_once_what_it_runs(tmp_path, photo):
     done = leansr("evaluate", "sesr-m3", "--backend", "auto", *given)
     engine = json.loads(done.stdout)["engine"]
     assert engine == by_default.replace("bfloat16", "float32")
+    row = json.loads(leansr("upscale", *where, "--overwrite", "--json").stdout.splitlines()[0])
+    assert row["engine"] == by_default
+    done = leansr("evaluate", "sesr-m5", "--precision", "int8", *given)
+    assert json.loads(done.stdout)["variant"] == "sesr-m5-int8"

@@ -128,8 +128,10 @@ Values plain(const Shape& shape, const float* tensors, bool is_whole, const Valu
   return sr;
 }
 
+}  // namespace
+
 // Levels, scales, biases and grids that keep features where levels are.
-void make_whole(const Shape& shape, float* at, std::mt19937& random) {
+void make_whole(const leansr::Shape& shape, float* at, std::mt19937& random) {
   const auto levels = [&](int count) {
     for (int i = 0; i < count; i++) *at++ = float(int(random() % 256) - 128);
   };
@@ -152,8 +154,6 @@ void make_whole(const Shape& shape, float* at, std::mt19937& random) {
   fill(outputs, 1 / 4096.0f);
   fill(outputs, 0.01f);
 }
-
-}  // namespace
 
 int main(int count, char** arguments) {
   const int rounds = count > 1 ? std::atoi(arguments[1]) : 20;

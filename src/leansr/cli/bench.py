@@ -22,9 +22,10 @@ _DEFAULT_LR = (640, 360)
 @click.option(
     "--backend",
     "backends",
+    multiple=True,
     metavar="A,B",
     help="Of onnxruntime, native, native-bf16, native-int8, torch, torch-compile and cuda; "
-    "onnxruntime if not given, torch for a --table.",
+    "onnxruntime if not given, torch for a --table. May be repeated.",
 )
 @click.option(
     "--dtype",
@@ -57,7 +58,7 @@ def command(
     variants: tuple[str, ...],
     scale: int | None,
     lr_size: tuple[int, int] | None,
-    backends: str | None,
+    backends: tuple[str, ...],
     dtype: Any,
     threads: int | None,
     warmup: int,
@@ -79,15 +80,18 @@ def command(
     rounds: Any = {"warmup": warmup, "runs": runs, "report": partial(click.echo, err=True)}
     threads = threads or available_cores()
     value: dict[str, Any]
+    names: Any = [name for given in backends for name in given.split(",")]
     if table:
+        if len(names) > 1:
+            raise UsageError(f"{table}: is timed on one --backend, not on {', '.join(names)}")
         if scale not in (None, times.SCALE):
             raise UsageError(f"{table}: is of x{times.SCALE}; leave out --scale")
-        backend: Any = backends or "torch"
+        backend: Any = names[0] if names else "torch"
         lr = times.LR if lr_size is None else lr_size[::-1]
         timed = times.timed(table, threads, lr=lr, backend=backend, dtype=dtype, **rounds)
         value = timed.as_json()
     else:
-        names: Any = (backends or "onnxruntime").split(",")
+        names = names or ["onnxruntime"]
         listed = contenders(variants, 2 if scale is None else scale, names, dtype)
         lr = (lr_size or _DEFAULT_LR)[::-1]
         value = speed.bench(listed, lr, threads, **rounds).as_json()

@@ -66,10 +66,10 @@ def command(
 ) -> None:
     """Measure PSNR and SSIM on a benchmark or a folder of pictures."""
     if weights is not None and weights.suffix == ".safetensors":
-        if backend == "native" or precision in ("bf16", "int8"):
+        given = f"--backend {backend}" if backend == "native" else f"--precision {precision}"
+        if given.endswith(("native", "bf16", "int8")):
             raise UsageError(
-                f"{weights}: is exported, and run in floats by ONNX Runtime; leave out --backend "
-                f"and --precision"
+                f"{weights}: is exported first, and run by ONNX Runtime as it is; leave out {given}"
             )
         from leansr.lab.export.release import upscaler_of
 
@@ -90,9 +90,10 @@ def command(
     depth = np.uint8 if result.protocol.rounding == "8-bit" else np.float32
     runs = upscaler.runner.words(depth)
     if as_json:
-        options.print_json({"variant": variant, "scale": scale, "engine": runs, **result.as_json()})
+        about = {"variant": upscaler.model, "scale": scale, "engine": runs}
+        options.print_json(about | result.as_json())
     else:
-        click.echo(f"{variant} x{scale} on {options.printable(benchmark.name)}")
+        click.echo(f"{upscaler.model} x{scale} on {options.printable(benchmark.name)}")
         _print(result)
         click.echo(f"engine: {runs}")
     sys.exit(1 if result.failures else 0)

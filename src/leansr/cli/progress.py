@@ -130,6 +130,8 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     if outcome.made is not None and outcome.choice is not None:
         made = outcome.made
         row |= {"model": made.model, "steps": list(made.steps), "weights": outcome.choice.kind}
+        if outcome.choice.engine is not None:
+            row["engine"] = outcome.choice.engine
         row |= {"width": made.width, "height": made.height}
         row["seconds"] = {"read": made.read, "upscale": made.upscale, "write": made.write}
     return row

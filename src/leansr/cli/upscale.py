@@ -17,7 +17,6 @@ from leansr.runtime.files import Job
 from leansr.runtime.manifest import Manifest
 from leansr.runtime.route import Route
 from leansr.runtime.size import wanted
-from leansr.runtime.upscaler import available_cores
 
 _FORMATS = [suffix.removeprefix(".") for suffix in FORMATS]
 
@@ -66,7 +65,7 @@ _FORMATS = [suffix.removeprefix(".") for suffix in FORMATS]
     metavar="auto|N|off",
     default="auto",
     show_default=True,
-    help="Tile side in pixels.",
+    help="Tile side in pixels; for the native engine rows of the whole width.",
 )
 @engine.backend("auto")
 @engine.precision
@@ -144,10 +143,8 @@ def command(
     existing: batch.Existing = "overwrite" if overwrite else "skip" if skip_existing else "error"
     target = wanted(scale, size, fit)
     ending = None if suffix is None else f".{suffix}"
-    # Of several pictures at once each has its share of the cores.
-    share = max(1, (threads or available_cores()) // jobs) if jobs > 1 else threads
     set_up: dict[str, Any] = {"backend": backend, "precision": precision}
-    set_up |= {"threads": share, "tile": tile, "at_once": jobs}
+    set_up |= {"threads": threads, "tile": tile, "at_once": jobs}
     route = Route(
         target, model, input, budget=budget, linear=linear_light, weights=weights, **set_up
     )

@@ -27,6 +27,8 @@ _NUMBERS: dict[Precision, Numbers] = {"fp32": "float32", "bf16": "bfloat16", "in
 # The engine's methods by what they compute in.
 _METHODS: dict[Numbers, str] = {"float32": "winograd", "bfloat16": "bf16", "int8": "int8"}
 _INT8 = "-int8"
+_NOT_BUILT = "the native engine was not built"
+_OTHERS = "the native engine runs SESR alone"
 
 
 @dataclass(frozen=True)
@@ -111,26 +113,24 @@ def runner(
     variant = zoo.find(model, scale)
     onnx = onnx_of(model, scale, kind, weights)
     is_int8 = variant.dtype == "int8"
-    why = None
-    if backend != "onnxruntime":
-        why = _why_not(variant, precision)
-        if weights is not None and backend == "auto":
-            why = "weights of one's own are an ONNX file"
-        if why is None:
-            has_bf16 = method_of("bfloat16") is not None
-            fine: Numbers = "int8" if is_int8 else _NUMBERS.get(precision, "float32")
-            coarse = "bfloat16" if precision == "auto" and has_bf16 and not is_int8 else fine
-            tensors = onnx.with_suffix(".safetensors")
-            if weights is None:
-                tensors = release_of(model, scale, kind).tensors
-            return Runner("native", tensors, coarse, fine)
+    why_not = _why_not(variant, precision)
+    if weights is not None:
+        why_not = "weights of one's own run in ONNX Runtime alone"
+    if backend != "onnxruntime" and why_not is None:
+        has_bf16 = method_of("bfloat16") is not None
+        fine: Numbers = "int8" if is_int8 else _NUMBERS.get(precision, "float32")
+        coarse = "bfloat16" if precision == "auto" and has_bf16 and not is_int8 else fine
+        return Runner("native", release_of(model, scale, kind).tensors, coarse, fine)
     if backend == "native":
-        built()  # which says what to do where it was not
-        raise UsageError(f"{model}: {why}; use --backend onnxruntime")
+        if why_not == _NOT_BUILT:
+            built()  # which says what to do
+        raise UsageError(f"{weights or model}: {why_not}; use --backend onnxruntime")
+    why = why_not if backend == "auto" else None
     if precision == "bf16":
+        other = "auto" if why else "fp32, or --backend native" if why_not is None else "fp32"
         raise UsageError(
             f"{model}: {why or 'ONNX Runtime runs floats'}, so there is no bf16; use "
-            f"--precision {'auto' if why else 'fp32, or --backend native'}"
+            f"--precision {other}"
         )
     numbers: Numbers = "int8" if is_int8 else "float32"
     return Runner("onnxruntime", onnx, numbers, numbers, why)
@@ -169,10 +169,12 @@ def _why_not(variant: Variant, precision: Precision) -> str | None:
     """What the native engine lacks for a network, None if it has all of it."""
     is_int8 = variant.dtype == "int8"
     floats = zoo.VARIANTS[variant.arguments["of"]] if is_int8 else variant
+    if floats.family != "sesr":
+        return _OTHERS
     if not is_built():
-        return "the native engine was not built"
+        return _NOT_BUILT
     if not can_run(floats):
-        return "the native engine runs SESR alone"
+        return _OTHERS
     numbers = "int8" if is_int8 else _NUMBERS.get(precision, "float32")
     if method_of(numbers) is None:
         return f"the native engine has no {numbers} for this processor"

@@ -17,8 +17,8 @@ _ROOM, _ROOM_OF_ONE = 1 << 30, 1 << 28
 _RUNTIME = 2.5
 # Bytes for each SR pixel of a tile beside the network: chroma, colour and rounding, measured there.
 _COLOUR = 60
-# The same of the native engine, which makes no planes: 3 to 22, by depth and alpha.
-NATIVE = 24
+# For each LR pixel of a picture with alpha: to find where that is flat, and what is transparent.
+_ALPHA = 24
 
 
 def available() -> int | None:
@@ -46,10 +46,24 @@ def tile_side(wanted: int, halo: int, pixel_bytes: int, threads: int, free: int 
     return max(_SMALLEST, min(fits, wanted))
 
 
-def band_pixels(wanted: int, calls: int, free: int | None) -> int:
-    """SR pixels of a band of the native engine, `wanted` if as many of `calls` at once fit."""
+def band_pixels(wanted: int, calls: int, pixel_bytes: float, free: int | None) -> int:
+    """SR pixels of a band of the native engine, `wanted` if as many of `calls` at once fit.
+
+    `pixel_bytes` is what each of them takes.
+    """
     room = _ROOM if free is None else min(_ROOM, free // 2)
-    return min(wanted, room // (calls * NATIVE))
+    return min(wanted, int(room / (calls * pixel_bytes)))
+
+
+def native_bytes(itemsize: int, channels: int, scale: int) -> int:
+    """Bytes for each LR pixel of a band of the native engine, beside the result.
+
+    It makes no planes: there are its larger pixels, float64 as float32, and copies of its own.
+    """
+    one = min(itemsize, 4) * (3 if channels >= 3 else 1)
+    if channels in (2, 4):
+        return max(one * (scale**2 + 1), _ALPHA) + itemsize * channels
+    return one * (scale**2 + (itemsize > 4))
 
 
 def tile_bytes(features: int, scale: int) -> int:

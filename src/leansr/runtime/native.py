@@ -113,15 +113,15 @@ def _described(file: TensorFile, path: Path) -> tuple[Variant, int]:
 
 def _in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
     """The tensors as `Engine` wants them."""
-    expected = shape.tensors()
+    expected = {name: ("float32", size) for name, size in shape.tensors().items()}
     tensors = dict(file.tensors)
     slopes = [f"body.{2 * block + 1}.weight" for block in range(shape.blocks)]
     if not tensors.keys() & set(slopes):
         tensors |= dict.fromkeys(slopes, np.zeros(shape.channels, np.float32))
-    found = {name: values.shape for name, values in tensors.items()}
+    found = {name: (str(values.dtype), values.shape) for name, values in tensors.items()}
     if found != expected:
         wrong = sorted(name for name in found | expected if found.get(name) != expected.get(name))
         raise WeightsError(
-            f"{path}: tensors are missing, unknown or of another shape: {', '.join(wrong)}"
+            f"{path}: tensors are missing, unknown or of another type: {', '.join(wrong)}"
         )
     return np.concatenate([np.ravel(tensors[name]) for name in expected], dtype=np.float32)

@@ -18,6 +18,8 @@ from leansr.runtime.native_library import (
 
 # Outputs of a layer that the kernels are written for; those of "int8" for 16 alone.
 CHANNELS = (16, 32)
+# No machine has more cores, and the system should not be asked for as many as it can start.
+_MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ class Engine:
     """Luma `(H, W)` float32 to `(scale * H, scale * W)`, not clipped.
 
     `values` are the tensors of `shape.tensors(method)` one after another; the slopes of ReLU are 0.
-    `threads` share the rows of a picture. `isa` is one of `instruction_sets()`, the fastest if
-    None, and `method` one of `methods(isa)`. `cache` is how many bytes of lines a thread works in,
-    0 for a share of the processor's second level; on it the result depends by rounding alone, on
-    `threads` not at all. Several Python threads may call one engine. UsageError where none is
-    built, or for an unknown `isa` or `method`.
+    `threads` share the rows of a picture, as many of them as the system starts. `isa` is one of
+    `instruction_sets()`, the fastest if None, and `method` one of `methods(isa)`. `cache` is how
+    many bytes of lines a thread works in, 0 for a share of the processor's second level; on it the
+    result depends by rounding alone, on `threads` not at all. Several Python threads may call one
+    engine. UsageError where none is built, or for an unknown `isa` or `method`.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class Engine:
             raise UsageError(f"{method}: {isa} has {', '.join(methods(isa))}")
         if method == "int8" and shape.channels != 16:
             raise UsageError(f"int8: networks of 16 channels alone, not of {shape.channels}")
-        if threads < 1:
-            raise UsageError(f"threads are 1 or more, not {threads}")
+        if not 1 <= threads <= _MOST_THREADS:
+            raise UsageError(f"threads are 1 to {_MOST_THREADS}, not {threads}")
+        if not 0 <= cache < 2**31:
+            raise ValueError(f"cache is 0 to 2^31 - 1 bytes, not {cache}")
         wanted = sum(int(np.prod(tensor)) for tensor in shape.tensors(method).values())
         if values.shape != (wanted,) or values.dtype != np.float32:
             raise ValueError(f"{wanted} float32 are wanted, not {values.dtype} of {values.shape}")
@@ -99,13 +103,14 @@ class Engine:
             *(values.ctypes.data, values.size, isa.encode(), METHODS.index(method), threads, cache),
         )
         if not self._handle:
-            raise MemoryError(f"no memory for {values.size} weights")
+            raise MemoryError(f"no memory for an engine of {values.size} weights")
 
     def __call__(self, lr: Floats) -> Floats:
         """Rows may be any distance apart; what is laid out in another way is copied first."""
         if lr.ndim != 2 or 0 in lr.shape:
             raise ValueError(f"lr is (H, W), not {lr.shape}")
-        if lr.dtype != np.float32 or lr.strides[1] != 4 or lr.strides[0] % 4:
+        is_packed = lr.dtype == np.float32 and lr.strides[1] == 4 and lr.strides[0] % 4 == 0
+        if not (is_packed and lr.flags.aligned):
             lr = np.ascontiguousarray(lr, np.float32)
         height, width = lr.shape
         sr: Floats = np.empty((height * self._scale, width * self._scale), np.float32)

@@ -20,6 +20,8 @@ from leansr.zoo.tensors import TensorFile
 # What may be kept in floats: the sum with the input, which the engine has in floats in any case.
 _KEPT = ["add_1"]
 _GRID = ("scale", "zero")
+# Of a grid, so many from zero: beyond, whole numbers of 32 bits would turn around.
+_MOST_LEVELS = 2**31
 
 
 def levels_in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
@@ -29,11 +31,13 @@ def levels_in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
     """
     try:
         kept = json.loads(file.metadata["network"])["keep"]
-    except (KeyError, ValueError, TypeError) as cause:
+        if not isinstance(kept, list) or not all(isinstance(name, str) for name in kept):
+            raise TypeError("not names")
+    except (KeyError, ValueError, TypeError, RecursionError) as cause:
         raise WeightsError(f"{path}: does not say what it keeps in floats ({cause})") from cause
     if kept != _KEPT:
         raise UsageError(
-            f"{path}: keeps {', '.join(map(str, kept)) or 'nothing'} in floats, and the native "
+            f"{path}: keeps {', '.join(kept) or 'nothing'} in floats, and the native "
             f"engine knows add_1 alone; use --backend onnxruntime"
         )
     expected = _tensors(shape)
@@ -50,6 +54,10 @@ def levels_in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
         floats = values.astype(np.float64)
         if name.endswith("scale") and not np.all(np.isfinite(floats) & (floats > 0)):
             raise WeightsError(f"{path}: {name} is not finite and above 0")
+    for name, levels in _levels(file, shape).items():
+        # Also what is not a number.
+        if not levels < _MOST_LEVELS:
+            raise WeightsError(f"{path}: ranges.{name}.scale is too small for what is on it")
     parts: list[npt.NDArray[np.generic]] = []
     for name in shape.tensors("int8"):
         layer, kind = name.rpartition(".")[::2]
@@ -63,6 +71,31 @@ def levels_in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
         else:
             parts.append(np.ravel(tensors[name]))
     return np.concatenate(parts, dtype=np.float32, casting="unsafe")
+
+
+def _levels(file: TensorFile, shape: Shape) -> dict[str, float]:
+    """How many levels from zero what `_read` has may come to, before it is cut to 0 to 255."""
+    tensors: dict[str, npt.NDArray[np.float64]] = {
+        name: values.astype(np.float64) for name, values in file.tensors.items()
+    }
+
+    def most(layer: str, of_input: float) -> npt.NDArray[np.float64]:
+        """Of each output, where inputs are up to `of_input` from zero."""
+        sums = np.abs(tensors[f"{layer}.weight"]).sum((1, 2, 3)) * of_input
+        of_bias = np.abs(tensors[f"{layer}.bias"]) * tensors[f"{layer}.bias_scale"]
+        values: npt.NDArray[np.float64] = sums * tensors[f"{layer}.weight_scale"] + of_bias
+        return values
+
+    levels, values = {}, most("first", 1)
+    shallow = values.max()
+    for block, name in enumerate(_read(shape)):
+        scale = float(tensors[f"ranges.{name}.scale"])
+        values = values + shallow if name == "add" else values
+        levels[name] = float(np.max(values / scale))
+        if name != "add":
+            slopes = np.abs(tensors[f"body.{2 * block + 1}.weight"])
+            values = most(f"body.{2 * block}", 255 * scale) * np.maximum(slopes, 1)
+    return levels
 
 
 def _read(shape: Shape) -> list[str]:

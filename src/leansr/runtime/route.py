@@ -107,6 +107,9 @@ class Route:
         self._made: dict[tuple[str, int, Input], Upscalers] = {}
         self._lock = threading.Lock()
         self._known = [r for r in every_release() if is_had(r, **engine_of(options))]
+        if model == AUTO and options.get("precision") != "int8":
+            # Eight bits cost quality, and are never chosen by themselves.
+            self._known = [r for r in self._known if zoo.find(r.variant, r.scale).dtype != "int8"]
         self._budget = None
         if budget is not None:
             self._budget = Budget(budget, cost_here(options), self._known)

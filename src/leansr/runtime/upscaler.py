@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -98,11 +99,12 @@ class Upscaler:
     LR pixels, "auto", or "off" for the whole picture at once; whichever it is, the result is the
     same to float rounding, and that of the engine, whose tiles are as wide as the picture, to the
     last bit. But a network that looks at the whole picture gets it whole by "auto"; tiles change
-    its result a little, which `caution` then says. `threads` is all cores if None. `input` says
-    what the arrays are: "clean", or "photo" for those that were compressed (not every model has
-    weights for them). `weights` is an ONNX file of `leansr export` in place of the released ones,
-    which ONNX Runtime runs. `at_once` is how many threads of the caller call it at the same time:
-    memory is planned for all of their tiles.
+    its result a little, which `caution` then says. `input` says what the arrays are: "clean", or
+    "photo" for those that were compressed (not every model has weights for them). `weights` is an
+    ONNX file of `leansr export` in place of the released ones, which ONNX Runtime runs. `at_once`
+    is how many threads of the caller call it at the same time: memory is planned for all of their
+    tiles. `threads` is how many work for all of these callers together, or one for each if they are
+    more; all cores if None. In ONNX Runtime each caller has a share, in the engine all in turn.
     """
 
     def __init__(
@@ -131,21 +133,22 @@ class Upscaler:
         # What runs it, and in which numbers.
         self.runner = chosen = runner(model, scale, input, backend, precision, weights)
         threads = threads or available_cores()
+        is_native = chosen.backend == "native"
         if variant.is_global and tile == "auto":
             tile = "off"
+        elif is_native and tile == "off":
+            # The bits are the same, and between rows it can be ended.
+            tile = "auto"
         # Tiles side by side, each on one thread, waste less than a tile's layers split in two:
         # no waiting for each other after every layer (docs/decisions/004). The engine's threads
         # share the rows of a picture, through all layers.
-        is_native = chosen.backend == "native"
         is_whole = tile == "off" or is_native
-        inner = threads if is_whole else 1
-        if is_native and inner > 1:
-            # Callers take turns, each with all of them.
-            inner *= at_once
-        self._workers = 1 if is_whole else threads
-        self._network = self._fine = _session(chosen, chosen.coarse, inner)
-        if chosen.fine != chosen.coarse:
-            self._fine = _session(chosen, chosen.fine, inner)
+        share = threads if is_native else max(1, threads // at_once)
+        self._workers, self._inner = (1, share) if is_whole else (share, 1)
+        self._network: Session = _session(chosen, chosen.coarse, self._inner)
+        # What pixels of more bits get, made when the first of them come.
+        self._fine: Session | None = None
+        self._lock = threading.Lock()
         if (self._network.variant, self._network.scale) != (model, scale):
             found = f"{self._network.variant} x{self._network.scale}"
             raise WeightsError(f"{chosen.path}: is {found}, not {model} x{scale}")
@@ -157,20 +160,17 @@ class Upscaler:
         halo = _OVERLAP if self._network.halo is None else self._network.halo
         self._halo = self._row_halo = max(halo, _CHROMA_HALO)
         self._grid_step = _GRID if self._network.halo is None else 1
-        self._is_wide = is_native
+        self._is_native, self._at_once = is_native, at_once
         if isinstance(self._network, NativeSession):
             self._row_halo, self._grid_step = self._network.row_halo, self._network.row_grid
         self.model, self.scale, self.colour = model, scale, variant.colour
         self._pixel_bytes = memory.tile_bytes(costs()[model, scale].features, scale)
-        if is_native:
-            self._pixel_bytes = memory.NATIVE * scale**2
-        free = memory.available()
-        self._band = _BAND if tile == "auto" else None
-        if tile == "auto" and is_native:
-            self._band = memory.band_pixels(_NATIVE_BAND, at_once, free)
-        elif tile == "auto":
-            wanted = max(AUTO_TILE, _TILE_BY_HALO * self._halo)
-            at_most = at_once * threads
+        self._band = None
+        if tile == "auto":
+            self._band = _NATIVE_BAND if is_native else _BAND
+        if tile == "auto" and not is_native:
+            wanted, at_most = max(AUTO_TILE, _TILE_BY_HALO * self._halo), at_once * share
+            free = memory.available()
             tile = memory.tile_side(wanted, self._halo, self._pixel_bytes, at_most, free)
         self._tile = tile if isinstance(tile, int) else None
 
@@ -194,11 +194,12 @@ class Upscaler:
         """
         window = Window(source)
         height, width, channels = source.height, source.width, window.channels
-        rows, columns = self._grid(height, width)
+        one = source.sample.pixels.itemsize, channels
+        rows, columns = self._grid(height, width, *one)
         # Enough rows of tiles beside the one that is waited for to keep every thread busy.
         ahead = -(-self._workers // len(columns))
         held = rows[: ahead + 2]
-        self._check_memory(held, columns, channels * source.sample.pixels.itemsize)
+        self._check_memory(held, columns, *one)
         waiting: deque[_Started] = deque()
         with _pool(self._workers) as pool:
             for span in rows:
@@ -213,9 +214,9 @@ class Upscaler:
                 yield waiting.popleft().result()
 
     def _upscale(self, pixels: Pixels) -> Pixels:
-        height, width = pixels.shape[:2]
-        rows, columns = self._grid(height, width)
-        self._check_memory(rows, columns, pixels[0, 0].nbytes)
+        height, width, channels = pixels.shape
+        rows, columns = self._grid(height, width, pixels.itemsize, channels)
+        self._check_memory(rows, columns, pixels.itemsize, channels)
         result, works = self._works(_Part(pixels, 0, (height, width)), rows, columns)
         waiting: deque[Future[None]] = deque()
         with _pool(self._workers) as pool:
@@ -228,29 +229,37 @@ class Upscaler:
                 future.result()
         return result
 
-    def _grid(self, height: int, width: int) -> tuple[list[Span], list[Span]]:
+    def _grid(
+        self, height: int, width: int, itemsize: int, channels: int
+    ) -> tuple[list[Span], list[Span]]:
         """Rows and columns of the tiles of a picture."""
         tile = self._tile or max(height, width)
-        low = tile
-        if self._band is not None:
+        low, band = tile, self._band
+        if band is not None:
+            if self._is_native:
+                one = self._work(itemsize, channels) / self.scale**2
+                band = memory.band_pixels(band, self._at_once, one, memory.available())
             # Of the widest pictures a row of tiles would take too much memory.
-            low = min(tile, max(_LOWEST, self._band // (width * self.scale**2)))
-        across = width if self._is_wide else tile
+            low = min(tile, max(_LOWEST, band // (width * self.scale**2)))
+        across = width if self._is_native else tile
         rows = spans(height, low, self._row_halo, self._smallest, self._grid_step)
         return rows, spans(width, across, self._halo, self._smallest, self._grid_step)
 
-    def _check_memory(
-        self, rows: Sequence[Span], columns: Sequence[Span], pixel_bytes: int
-    ) -> None:
-        """MemoryError if these rows of tiles and what becomes of them do not fit into memory.
+    def _work(self, itemsize: int, channels: int) -> int:
+        """Bytes that a tile takes for each of its LR pixels, beside the result."""
+        if self._is_native:
+            return memory.native_bytes(itemsize, channels, self.scale)
+        return self._pixel_bytes
 
-        `pixel_bytes` is what a pixel of the picture takes.
-        """
+    def _check_memory(
+        self, rows: Sequence[Span], columns: Sequence[Span], itemsize: int, channels: int
+    ) -> None:
+        """MemoryError if these rows of tiles and what becomes of them do not fit into memory."""
         at_once = min(self._workers, len(rows) * len(columns))
         seen = [max(span.high - span.low for span in side) for side in (rows, columns)]
         pixels = [side[-1].stop - side[0].start for side in (rows, columns)]
-        work = at_once * math.prod(seen) * self._pixel_bytes
-        result = math.prod(pixels) * self.scale**2 * pixel_bytes
+        work = at_once * math.prod(seen) * self._work(itemsize, channels)
+        result = math.prod(pixels) * self.scale**2 * itemsize * channels
         free = memory.available()
         if free is not None and work + result > free:
             raise MemoryError(
@@ -261,6 +270,9 @@ class Upscaler:
 
     def _way_out(self, at_once: int) -> str:
         """What to do where so many tiles are too much, or with none the result is."""
+        if self._is_native and self._tile is None:
+            # Its rows are as low as they get.
+            return "free memory, or write .png or .tif, which go by rows"
         if not at_once:
             return "write .png or .tif, which go by rows"
         if self._tile is None:
@@ -275,43 +287,53 @@ class Upscaler:
         """Rows of tiles of the picture that `part` is of, larger, and what fills them."""
         top = rows[0].start
         channels = part.pixels.shape[2]
+        colours = 3 if channels >= 3 else 1
         shape = (rows[-1].stop - top) * self.scale, columns[-1].stop * self.scale, channels
         result: Pixels = np.empty(shape, part.pixels.dtype)
 
         def fill(rows: Span, columns: Span) -> None:
-            tile = self._upscale_tile(part.seen(rows, columns))
-            target = rows.target(self.scale, top), columns.target(self.scale)
-            result[target] = tile[rows.kept(self.scale), columns.kept(self.scale)]
+            pixels = part.seen(rows, columns)
+            target = result[rows.target(self.scale, top), columns.target(self.scale)]
+            kept = rows.kept(self.scale), columns.kept(self.scale)
+            # The colour's copy is gone before that of alpha is made.
+            target[..., :colours] = self._larger(pixels[..., :colours])[kept]
+            if channels > colours:
+                self._fill_alpha(target[..., colours], pixels[..., colours:], rows, columns)
 
         return result, [partial(fill, *place) for place in tiles(rows, columns)]
 
-    def _upscale_tile(self, pixels: Pixels) -> Pixels:
-        """One tile `(H, W, C)`, its colour and its alpha each by their way."""
-        channels = pixels.shape[2]
-        colours = 3 if channels >= 3 else 1
-        parts = [self._larger(pixels[..., :colours])]
-        if channels > colours:
-            parts.append(self._upscale_alpha(pixels[..., colours:]))
-        return np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
-
-    def _upscale_alpha(self, alpha: Pixels) -> Pixels:
+    def _fill_alpha(self, target: Pixels, alpha: Pixels, rows: Span, columns: Span) -> None:
         """By the network, but where all that it sees is one value, which no network promises to
         keep to the last level: there opaque stays opaque."""
-        nearest = alpha.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
-        if np.ptp(alpha) == 0:
-            return nearest
-        is_flat = flat(alpha[..., 0], self._halo)
-        is_flat = is_flat.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
-        return np.where(is_flat[..., None], nearest, self._larger(alpha))
+        kept = rows.kept(1), columns.kept(1)
+        is_flat = np.ones(alpha.shape[:2], bool)
+        if np.ptp(alpha) != 0:
+            is_flat = flat(alpha[..., 0], self._halo)
+            larger = self._larger(alpha)[rows.kept(self.scale), columns.kept(self.scale)]
+            target[...] = larger[..., 0]
+        nearest, is_flat = alpha[..., 0][kept], is_flat[kept]
+        height, width = nearest.shape
+        cells = target.reshape(height, self.scale, width, self.scale)
+        np.copyto(cells, nearest[:, None, :, None], where=is_flat[:, None, :, None])
 
     def _larger(self, pixels: Pixels) -> Pixels:
-        """Grey `(H, W, 1)` or RGB."""
-        network = self._network if pixels.dtype == np.uint8 else self._fine
+        """Grey `(H, W, 1)` or RGB; float64 may come back as float32."""
+        network = self._network_for(pixels)
         if not isinstance(network, NativeSession):
             return through(self._run, pixels, self.scale, self.colour)
         if pixels.dtype == np.float64:
-            return network.picture(pixels.astype(np.float32)).astype(np.float64)
+            return network.picture(pixels.astype(np.float32))
         return network.picture(pixels)
+
+    def _network_for(self, pixels: Pixels) -> Session:
+        """The network in the numbers that are for these pixels."""
+        numbers = self.runner.numbers(pixels.dtype)
+        if numbers == self.runner.coarse:
+            return self._network
+        with self._lock:
+            if self._fine is None:
+                self._fine = _session(self.runner, numbers, self._inner)
+            return self._fine
 
     def _run(self, lr: Floats) -> Floats:
         """The network, on a picture continued by its edges to the smallest that it takes."""

@@ -121,7 +121,7 @@ def upscaler_of(weights: Path, model: str, scale: int, threads: int | None = Non
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{model}_x{scale}.onnx"
         onnx.save(to_onnx(network.deploy(), zoo.find(model, scale), scale), path)
-        return Upscaler(model, scale, weights=path, threads=threads)
+        return Upscaler(model, scale, backend="onnxruntime", weights=path, threads=threads)
 
 
 def refuse_changed(weights: Path, facts: Facts) -> None:
@@ -145,7 +145,8 @@ def kind(facts: Facts) -> Kind:
 
 
 def _measured(name: str, folder: Path, model: str, scale: int, file: Path) -> dict[str, Any]:
-    result = evaluate(Upscaler(model, scale, weights=file), scale, open_folder(folder, scale))
+    upscaler = Upscaler(model, scale, backend="onnxruntime", weights=file)
+    result = evaluate(upscaler, scale, open_folder(folder, scale))
     if result.failures:
         # A card's mean is over the whole benchmark, or it is not that benchmark's.
         raise result.failures[0].error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from leansr import zoo
-from leansr.errors import UsageError
+from leansr.errors import UsageError, WeightsError
 from leansr.runtime.backend import Precision, Runner, of_precision, runner
 from leansr.zoo.variant import Variant
 
@@ -69,7 +69,13 @@ class Contender:
         """What runs it natively; UsageError if that cannot be, WeightsError if none is released."""
         precision = NATIVE[self.backend]
         model = of_precision(self.variant, precision)
-        return runner(model, self.scale, "clean", "native", precision)
+        try:
+            return runner(model, self.scale, "clean", "native", precision)
+        except WeightsError as cause:
+            raise WeightsError(
+                f"{model} x{self.scale}: has no released weights, which {self.backend} runs alone; "
+                f"use onnxruntime or torch, whose weights are random"
+            ) from cause
 
     @property
     def runs_in(self) -> Dtype | Literal["int8"]:
