@@ -224,8 +224,12 @@ def test_what_a_recipe_expects_is_what_its_release_has(release):
     names = [name for name in shipped() if plain(load(name)) == plain(told)]
     assert len(names) == 1
     expect = load(names[0]).expect
-    assert expect.set5_psnr_y == pytest.approx(release.psnr_y("Set5"), abs=0.006)
-    assert expect.set14_psnr_y == pytest.approx(release.psnr_y("Set14"), abs=0.006)
+    quantized = release.card.get("quantized", {})
+    # A calibrated one was not trained: its recipe is that of the floats.
+    of = quantized["floats"] if quantized.get("method") == "ptq" else release.card
+    psnr = {row["benchmark"]: row["psnr_y"] for row in of["quality"]}
+    assert expect.set5_psnr_y == pytest.approx(psnr["Set5"], abs=0.006)
+    assert expect.set14_psnr_y == pytest.approx(psnr["Set14"], abs=0.006)
 
 
 def plain(recipe):
