@@ -11,6 +11,7 @@ import numpy.typing as npt
 from leansr import zoo
 from leansr.errors import UsageError
 from leansr.runtime.native import can_run
+from leansr.runtime.native_int8 import KEPT
 from leansr.runtime.native_library import Method, built, instruction_sets, is_built, methods
 from leansr.zoo.release import Kind, Release, every_release, release_of
 from leansr.zoo.variant import Variant
@@ -116,6 +117,8 @@ def runner(
     why_not = _why_not(variant, precision)
     if weights is not None:
         why_not = "weights of one's own run in ONNX Runtime alone"
+    elif is_int8 and why_not is None:
+        why_not = _why_not_so(release_of(model, scale, kind))
     if backend != "onnxruntime" and why_not is None:
         has_bf16 = method_of("bfloat16") is not None
         fine: Numbers = "int8" if is_int8 else _NUMBERS.get(precision, "float32")
@@ -178,4 +181,12 @@ def _why_not(variant: Variant, precision: Precision) -> str | None:
     numbers = "int8" if is_int8 else _NUMBERS.get(precision, "float32")
     if method_of(numbers) is None:
         return f"the native engine has no {numbers} for this processor"
+    return None
+
+
+def _why_not_so(release: Release) -> str | None:
+    """What the native engine does not know of a release of eight bits, None if it knows it."""
+    quantized = release.card["quantized"]
+    if (quantized["scheme"], quantized["in_floats"]) != ("sesr", KEPT):
+        return f"the native engine runs eight bits of sesr's scheme, {', '.join(KEPT)} in floats"
     return None

@@ -18,7 +18,7 @@ from leansr.runtime.native_engine import Shape
 from leansr.zoo.tensors import TensorFile
 
 # What may be kept in floats: the sum with the input, which the engine has in floats in any case.
-_KEPT = ["add_1"]
+KEPT = ["add_1"]
 _GRID = ("scale", "zero")
 # Of a grid, so many from zero: beyond, whole numbers of 32 bits would turn around.
 _MOST_LEVELS = 2**31
@@ -35,7 +35,7 @@ def levels_in_order(file: TensorFile, shape: Shape, path: Path) -> Floats:
             raise TypeError("not names")
     except (KeyError, ValueError, TypeError, RecursionError) as cause:
         raise WeightsError(f"{path}: does not say what it keeps in floats ({cause})") from cause
-    if kept != _KEPT:
+    if kept != KEPT:
         raise UsageError(
             f"{path}: keeps {', '.join(kept) or 'nothing'} in floats, and the native "
             f"engine knows add_1 alone; use --backend onnxruntime"
