@@ -43,12 +43,13 @@ def by_name(shape, values):
     return parts
 
 
-def convolution(x, weight, bias):
-    """`(C, H, W)` with zeros around it, tap by tap."""
+def convolution(x, weight, outside=0):
+    """`(C, H, W)` with a level for each channel around it, tap by tap."""
     radius = weight.shape[-1] // 2
     height, width = x.shape[1:]
-    padded = np.pad(x, [(0, 0), (radius, radius), (radius, radius)])
-    sums = np.tile(bias[:, None, None], (1, height, width))
+    around = [(0, 0), (radius, radius), (radius, radius)]
+    padded = np.pad(x, around, constant_values=outside)
+    sums = np.zeros((len(weight), height, width))
     for dy in range(2 * radius + 1):
         for dx in range(2 * radius + 1):
             window = padded[:, dy : dy + height, dx : dx + width]
@@ -66,13 +67,16 @@ def shuffled(x):
 def plain(shape, values, lr):
     """SESR in float64, as its figure is drawn."""
     tensors = by_name(shape, values)
-    shallow = convolution(lr[None] - 0.5, tensors["first.weight"], tensors["first.bias"])
-    deep = shallow
+
+    def layer(name, x):
+        return convolution(x, tensors[f"{name}.weight"]) + tensors[f"{name}.bias"][:, None, None]
+
+    deep = shallow = layer("first", lr[None] - 0.5)
     for block in range(shape.blocks):
-        conv, slope = f"body.{2 * block}", tensors[f"body.{2 * block + 1}.weight"]
-        deep = convolution(deep, tensors[f"{conv}.weight"], tensors[f"{conv}.bias"])
+        slope = tensors[f"body.{2 * block + 1}.weight"]
+        deep = layer(f"body.{2 * block}", deep)
         deep = np.where(deep > 0, deep, slope[:, None, None] * deep)
-    sr = convolution(deep + shallow, tensors["last.weight"], tensors["last.bias"])
+    sr = layer("last", deep + shallow)
     sr = sr + lr if shape.input_residual else sr
     for _ in range(shape.scale // 2):
         sr = shuffled(sr)

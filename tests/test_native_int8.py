@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from test_native import convolution, shuffled
 
 from leansr import zoo
 from leansr.errors import UsageError, WeightsError
@@ -28,27 +29,6 @@ pytestmark = pytest.mark.skipif(
 RELEASES = [r for r in every_release() if ISAS and can_run(zoo.find(r.variant, r.scale), "int8")]
 # Of luma that the first layer sees.
 UNIT = 32767
-
-
-def convolution(x, weight, outside):
-    """`(C, H, W)` with a level for each channel around it, tap by tap."""
-    radius = weight.shape[-1] // 2
-    height, width = x.shape[1:]
-    around = [(0, 0), (radius, radius), (radius, radius)]
-    padded = np.pad(x, around, constant_values=outside)
-    sums = np.zeros((len(weight), height, width))
-    for dy in range(2 * radius + 1):
-        for dx in range(2 * radius + 1):
-            window = padded[:, dy : dy + height, dx : dx + width]
-            sums += np.einsum("oc,chw->ohw", weight[:, :, dy, dx], window)
-    return sums
-
-
-def shuffled(x):
-    """PixelShuffle(2)."""
-    channels, height, width = x.shape
-    blocks = x.reshape(channels // 4, 2, 2, height, width).transpose(0, 3, 1, 4, 2)
-    return blocks.reshape(channels // 4, 2 * height, 2 * width)
 
 
 def plain(shape, tensors, lr):

@@ -112,18 +112,20 @@ def runner(
     if backend not in BACKENDS:
         raise UsageError(f"{backend}: no such backend; one of {', '.join(BACKENDS)}")
     variant = zoo.find(model, scale)
-    onnx = onnx_of(model, scale, kind, weights)
+    # Cards are read once: there are dozens.
+    release = release_of(model, scale, kind) if weights is None else None
+    onnx = release.onnx if release else onnx_of(model, scale, kind, weights)
     is_int8 = variant.dtype == "int8"
     why_not = _why_not(variant, precision)
-    if weights is not None:
+    if release is None:
         why_not = "weights of one's own run in ONNX Runtime alone"
     elif is_int8 and why_not is None:
-        why_not = _why_not_so(release_of(model, scale, kind))
-    if backend != "onnxruntime" and why_not is None:
+        why_not = _why_not_so(release)
+    if backend != "onnxruntime" and release is not None and why_not is None:
         has_bf16 = method_of("bfloat16") is not None
         fine: Numbers = "int8" if is_int8 else _NUMBERS.get(precision, "float32")
         coarse = "bfloat16" if precision == "auto" and has_bf16 and not is_int8 else fine
-        return Runner("native", release_of(model, scale, kind).tensors, coarse, fine)
+        return Runner("native", release.tensors, coarse, fine)
     if backend == "native":
         if why_not == _NOT_BUILT:
             built()  # which says what to do
